@@ -1,0 +1,1 @@
+"""Engines, benchmarks, grading, measurement and statistics."""

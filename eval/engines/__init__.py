@@ -1,0 +1,1 @@
+"""Engines: batches of prompts in, samples out."""

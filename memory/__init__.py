@@ -1,0 +1,1 @@
+"""What is remembered: records, ids, the run folder, embeddings, indexes and clusters."""

@@ -1,0 +1,1 @@
+"""Teachers, strategies that ask them, and verification of what they write."""

@@ -1,0 +1,1 @@
+"""Strategies: what to ask a teacher for, and how to read the reply."""

@@ -1,0 +1,1 @@
+"""Teachers: they answer requests for practice problems."""

@@ -1,0 +1,1 @@
+"""Verifiers: accept or refuse every draft, with a reason."""

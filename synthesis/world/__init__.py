@@ -1,0 +1,1 @@
+"""A world of mathematical skills in words, each with exact answers."""

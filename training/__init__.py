@@ -1,0 +1,1 @@
+"""Mixing, annealing with LoRA, and pretraining of the base student."""
