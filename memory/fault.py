@@ -17,7 +17,6 @@ POINTS = (
     "artifact.written",
     "artifact.renamed",
     "step.done",
-    "anneal.trained",
     "anneal.exported",
     "mix.commit",
     "round.record",

@@ -5,6 +5,7 @@ Knows nothing of files or of what the records mean.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import unicodedata
@@ -48,7 +49,7 @@ def normalise_text(text: str) -> str:
 def fingerprint(value: Any) -> str:
     """Hash of anything a step may take as input.
 
-    Records by content, parts (engines, embedders, ...) by their ``fingerprint``
+    Records and dataclasses by content, parts (engines, embedders, ...) by their ``fingerprint``
     attribute, containers recursively, sets in sorted order.
 
     Raises:
@@ -65,6 +66,8 @@ def _plain(value: Any) -> Any:
     own = getattr(value, "fingerprint", None)
     if isinstance(own, str):
         return {"fingerprint": own}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):

@@ -260,10 +260,11 @@ class Refusal(Record):
 
 
 class DraftBatch(Record):
-    """What `draft` produced: drafts, and replies refused before they became drafts."""
+    """What one teacher request brought: drafts, refusals before there was a draft, and its cost."""
 
     drafts: tuple[Draft, ...]
     refusals: tuple[Refusal, ...] = ()
+    cost: Cost = Cost()
 
 
 class CheckOutcome(StrEnum):
@@ -410,6 +411,15 @@ class RoundRecord(Record):
     cost: Cost = Cost()
     train_tokens: int = 0
     config_hash: str = ""
+
+
+class Stop(Record):
+    """How a loop ended: its reason in the closed set and in words, and the student it ends with."""
+
+    reason: StopReason
+    detail: str
+    rounds: int
+    student: Adapter
 
 
 def refuse_sealed(problems: Sequence[Problem], where: str) -> None:

@@ -1,0 +1,86 @@
+"""``status``, ``report``, ``clusters`` and ``show``: they read a run folder and load no model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+run_argument = click.argument("run", required=False, type=click.Path(path_type=Path))
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, nothing else.")
+
+
+def _emit(found: Any) -> None:
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+@click.command("status")
+@run_argument
+@json_option
+def status_command(run: Path | None, as_json: bool) -> None:
+    """Rounds, decisions and the sealed test of RUN (by default the latest under runs/)."""
+    from rich.console import Console
+
+    from agent.report.status import find_run, open_run, status
+    from agent.report.terminal import print_status
+
+    found = status(open_run(find_run(run)))
+    if as_json:
+        _emit(found)
+    else:
+        print_status(found, Console())
+
+
+@click.command("report")
+@run_argument
+@json_option
+def report_command(run: Path | None, as_json: bool) -> None:
+    """The whole story of RUN: status, clusters of every round, refusals, guards, mixtures and seconds by step."""
+    from rich.console import Console
+
+    from agent.report.status import find_run, open_run
+    from agent.report.story import print_story, story
+
+    found = story(open_run(find_run(run)))
+    if as_json:
+        _emit(found)
+    else:
+        print_story(found, Console())
+
+
+@click.command("clusters")
+@run_argument
+@click.option("--round", "round_index", type=click.IntRange(min=0), help="Round number. [default: the latest]")
+@json_option
+def clusters_command(run: Path | None, round_index: int | None, as_json: bool) -> None:
+    """Failure clusters of a round: name, size, failure rate with interval, trend, share of the budget, examples."""
+    from rich.console import Console
+
+    from agent.report.clusters import clusters, print_clusters
+    from agent.report.status import find_run, open_run
+
+    found = clusters(open_run(find_run(run)), round_index)
+    if as_json:
+        _emit(found)
+    else:
+        print_clusters(found, Console())
+
+
+@click.command("show")
+@click.argument("record_id")
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder. [default: the latest under runs/]")
+@json_option
+def show_command(record_id: str, run: Path | None, as_json: bool) -> None:
+    """Everything a run knows about the record RECORD_ID (or a unique beginning of it)."""
+    from rich.console import Console
+
+    from agent.report.show import print_record, show
+    from agent.report.status import find_run, open_run
+
+    found = show(open_run(find_run(run)), record_id)
+    if as_json:
+        _emit(found)
+    else:
+        print_record(found, Console())

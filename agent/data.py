@@ -1,0 +1,133 @@
+"""The problems of a run: read, checked against each other, and the guard held out of the replay.
+
+Everything here happens before any model is loaded. Knows nothing of engines or training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config import DataConfig, DataFile, RunConfig
+from eval.benchmarks.table import read_problems
+from eval.overlap import number_signature, text_hash
+from memory.errors import DataError, MixError
+from memory.ids import fingerprint, sha256_text
+from memory.records import Problem, Split, refuse_labels
+
+#: Kinds of twin for which a replay problem is left out.
+SEALED = (Split.PROBE, Split.DEV, Split.TEST)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """All problems of a run, each tuple sorted by id. ``dropped`` counts replay problems left out, by reason."""
+
+    probe: tuple[Problem, ...]
+    dev: tuple[Problem, ...]
+    test: tuple[Problem, ...]
+    guard: tuple[Problem, ...]
+    replay: tuple[Problem, ...]
+    dropped: Mapping[str, int]
+
+    @property
+    def sealed(self) -> tuple[Problem, ...]:
+        """Probe, dev, test and guard: what no training problem may copy."""
+        return (*self.probe, *self.dev, *self.test, *self.guard)
+
+    def fingerprints(self) -> dict[str, str]:
+        """A hash of each part, independent of the order in the files."""
+        names = ("probe", "dev", "test", "guard", "replay")
+        return {name: fingerprint([problem.id for problem in getattr(self, name)]) for name in names}
+
+
+def load_data(config: RunConfig) -> RunData:
+    """Read all files of a run and check them against each other.
+
+    Raises:
+        DataError: a file is missing or malformed (file and line), a column is missing, a split is empty,
+            or a problem stands in two splits.
+        MixError: the replay is too small for one round's mixture.
+    """
+    data = config.data
+    splits = {split: _read(getattr(data, split.value), split) for split in SEALED}
+    _refuse_shared(splits, data)
+    replay = _read(data.replay, Split.REPLAY)
+    kept, dropped = _without_twins(replay, [problem for part in splits.values() for problem in part])
+    guard, rest = _hold_out(kept, data.guard_size)
+    _check_replay(config, len(rest), dropped)
+    found = RunData(splits[Split.PROBE], splits[Split.DEV], splits[Split.TEST], guard, rest, dropped)
+    refuse_labels((*found.sealed, *rest), "a run")
+    return found
+
+
+def _read(item: DataFile, split: Split) -> tuple[Problem, ...]:
+    columns = item.columns.model_dump()
+    return read_problems(Path(item.path), item.format, columns=columns, split=split, limit=item.limit)
+
+
+def _refuse_shared(splits: Mapping[Split, Sequence[Problem]], data: DataConfig) -> None:
+    seen: dict[str, tuple[Split, Problem]] = {}
+    for split, problems in splits.items():
+        for problem in problems:
+            key = text_hash(problem.statement)
+            if key in seen and seen[key][0] is not split:
+                other = seen[key][0]
+                raise DataError(
+                    f"the same problem stands in two splits: {problem.statement[:80]!r} is in data.{other.value} "
+                    f"({getattr(data, other.value).path}) and in data.{split.value} "
+                    f"({getattr(data, split.value).path}). Remove it from one of them."
+                )
+            seen.setdefault(key, (split, problem))
+
+
+def _without_twins(replay: Sequence[Problem], sealed: Sequence[Problem]) -> tuple[list[Problem], dict[str, int]]:
+    """Leave out replay problems with the text, or the numbers and answer, of a problem that is measured."""
+    texts = {text_hash(problem.statement) for problem in sealed}
+    numbers = {number_signature(problem.statement, problem.answer) for problem in sealed} - {None}
+    kept, dropped = [], {"same_text": 0, "same_numbers": 0}
+    for problem in replay:
+        if text_hash(problem.statement) in texts:
+            dropped["same_text"] += 1
+        elif number_signature(problem.statement, problem.answer) in numbers:
+            dropped["same_numbers"] += 1
+        else:
+            kept.append(problem)
+    return kept, dropped
+
+
+def _hold_out(replay: Sequence[Problem], size: int) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """The guard: ``size`` replay problems chosen by hash, hence the same in whatever order the file is."""
+    if size >= len(replay):
+        raise MixError(
+            f"data.guard_size = {size} would hold out the whole replay ({len(replay)} usable problems). "
+            "Lower data.guard_size or give a larger data.replay."
+        )
+    ordered = sorted(replay, key=lambda problem: sha256_text(f"guard {problem.id}"))
+    chosen = [problem.model_copy(update={"split": Split.GUARD}) for problem in ordered[:size]]
+    # A guard problem's copy in the replay would let the student learn the guard by heart.
+    rest, _ = _without_twins(ordered[size:], chosen)
+    return tuple(sorted(chosen, key=_by_id)), tuple(sorted(rest, key=_by_id))
+
+
+def _by_id(problem: Problem) -> str:
+    return problem.id
+
+
+def _check_replay(config: RunConfig, available: int, dropped: Mapping[str, int]) -> None:
+    mix = config.mix
+    if abs(mix.new + mix.replay - 1) > 1e-9:
+        raise MixError(f"mix.new + mix.replay is {mix.new + mix.replay:g}; the shares must sum to 1.")
+    if mix.new == 0:
+        return
+    rounds = config.loop.max_rounds if config.anneal.get("start_from", "last") == "base" else 1
+    needed = round(config.allocate.new_examples * rounds * mix.replay / mix.new)
+    if needed > available:
+        copies = sum(dropped.values())
+        raise MixError(
+            f"data.replay ({config.data.replay.path}) has {available} usable problems ({copies} copies of measured "
+            f"problems and {config.data.guard_size} guard problems taken off), but {config.allocate.new_examples} new "
+            f"examples at {mix.new:g}/{mix.replay:g} need {needed}. Give a larger replay, lower "
+            "allocate.new_examples, or change the shares in mix."
+        )

@@ -1,0 +1,124 @@
+"""Failure clusters of one round, with trend, share of the budget and examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent.report.status import read_records, rounds_of
+from agent.report.terminal import safe
+from memory.errors import UsageError
+from memory.records import Allocation, Attempt, Diagnosis, Outcome, Problem, Weakness
+from memory.store import RunFolder
+
+EXAMPLES = 3
+
+
+def clusters(run: RunFolder, round_index: int | None = None) -> dict[str, Any]:
+    """The clusters of a round (by default the latest that was diagnosed); rates are in points.
+
+    Raises:
+        UsageError: the round has no diagnosis; the message names those that have.
+    """
+    diagnosed = [stage for stage in rounds_of(run) if run.marker(stage, "diagnose") is not None]
+    known = ", ".join(str(int(stage.removeprefix("round-"))) for stage in diagnosed) or "none yet"
+    stage = f"round-{round_index:02d}" if round_index is not None else (diagnosed[-1] if diagnosed else None)
+    if stage is None or stage not in diagnosed:
+        wanted = "this run" if round_index is None else f"round {round_index}"
+        raise UsageError(f"{run.path}: {wanted} has no diagnosis. Diagnosed rounds: {known}.")
+    (diagnosis,) = read_records(run, stage, "diagnose", Diagnosis)
+    allocations = read_records(run, stage, "allocate", Allocation)
+    share = {item.weakness_id: item.n for allocation in allocations for item in allocation.allotments}
+    problems = {problem.id: problem for problem in read_records(run, "base", "data", Problem)}
+    wrong = _wrong_answers(read_records(run, stage, "probe", Attempt))
+    ordered = sorted(diagnosis.weaknesses, key=lambda item: (-item.failures, item.id))
+    return {
+        "run": str(run.path),
+        "round": diagnosis.round,
+        "k": diagnosis.k,
+        "k_rule": diagnosis.k_rule,
+        "stability": diagnosis.stability,
+        "triage": diagnosis.triage,
+        "gone": list(diagnosis.gone),
+        "clusters": [_entry(item, share.get(item.id, 0), problems, wrong) for item in ordered],
+    }
+
+
+def _wrong_answers(attempts: list[Attempt]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for attempt in sorted(attempts, key=lambda item: (item.problem_id, item.sample_index)):
+        if attempt.outcome is not Outcome.CORRECT:
+            found.setdefault(attempt.problem_id, attempt.extracted)
+    return found
+
+
+def _entry(item: Weakness, budget: int, problems: dict[str, Problem], wrong: dict[str, str | None]) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "label": item.label,
+        "keyphrases": list(item.keyphrases),
+        "size": len(item.problem_ids),
+        "n": item.n,
+        "failures": item.failures,
+        "failure_rate": round(100 * item.failure_rate, 2),
+        "low": round(100 * item.low, 2),
+        "high": round(100 * item.high, 2),
+        "trend": item.trend.value,
+        "parent": item.parent,
+        "parent_failures": item.parent_failures,
+        "budget": budget,
+        "examples": [
+            {
+                "id": problem_id,
+                "statement": problems[problem_id].statement,
+                "answer": problems[problem_id].answer,
+                "student": wrong.get(problem_id),
+            }
+            for problem_id in item.problem_ids[:EXAMPLES]
+            if problem_id in problems
+        ],
+    }
+
+
+def trend_text(entry: dict[str, Any]) -> str:
+    """``41 -> 12 shrunk`` or ``new``."""
+    if entry["parent_failures"] is None:
+        return str(entry["trend"])
+    return f"{entry['parent_failures']} -> {entry['failures']} {entry['trend']}"
+
+
+def print_clusters(found: dict[str, Any], console: Console) -> None:
+    """The table, then the first example of each cluster."""
+    table = Table(
+        title=f"{found['run']} round {found['round']}: {len(found['clusters'])} clusters", title_justify="left"
+    )
+    table.add_column("id", no_wrap=True)
+    table.add_column("label")
+    for heading in ("failed", "of", "rate %", "95 %", "trend", "budget"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in found["clusters"]:
+        table.add_row(
+            entry["id"],
+            Text(safe(entry["label"], 60)),
+            str(entry["failures"]),
+            str(entry["n"]),
+            f"{entry['failure_rate']:.0f}",
+            f"{entry['low']:.0f}-{entry['high']:.0f}",
+            trend_text(entry),
+            str(entry["budget"]),
+        )
+    console.print(table)
+    stability = "-" if found["stability"] is None else f"{found['stability']:.2f}"
+    console.print(
+        Text(f"k: {found['k_rule']}; stability over seeds {stability}; gone: {', '.join(found['gone']) or '-'}")
+    )
+    console.print(Text("failures: " + ", ".join(f"{name} {n}" for name, n in found["triage"].items())))
+    for entry in found["clusters"]:
+        for example in entry["examples"][:1]:
+            answer = safe(str(example["student"]), 60)
+            gold = safe(example["answer"], 40)
+            line = f"{entry['id']}: {safe(example['statement'], 160)} (gold {gold}, student {answer})"
+            console.print(Text(line), soft_wrap=True)

@@ -1,0 +1,193 @@
+"""One round, read as the algorithm: nine verbs in order, repeated drafts where too few were accepted.
+
+probe -> diagnose -> allocate -> draft -> verify -> mix -> anneal -> measure -> decide
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.decide import decide
+from agent.parts import LoopState, Parts
+from agent.step import StepRunner, Verb
+from agent.verbs import ALLOCATE, ANNEAL, DIAGNOSE, DRAFT, GUARD, MEASURE, MIX, PROBE, VERIFY, Failed
+from eval.engines.base import Sampling
+from memory.records import (
+    Accepted,
+    Allocation,
+    Attempt,
+    Cost,
+    Decision,
+    Diagnosis,
+    Draft,
+    DraftBatch,
+    Mixture,
+    Outcome,
+    Problem,
+    RoundRecord,
+    StopReason,
+    Verdict,
+)
+from training.base import Example
+
+RECORD = Verb("round", RoundRecord, lambda context, record: [record], fault="round.record")
+
+
+def run_round(state: LoopState, parts: Parts, step: StepRunner, index: int) -> tuple[RoundRecord, LoopState]:
+    """Run round ``index`` and return its record and the state for the next one."""
+    config, probe = parts.config, parts.benchmarks["probe"]
+    engine = parts.student(state.student)
+    attempts = step(PROBE, engine, probe, probe_sampling(parts, step.seed, index))
+    (diagnosis,) = step(DIAGNOSE, probe.problems(), attempts, parts.embedder, config.diagnose, index, state.diagnosis)
+    if not diagnosis.weaknesses:
+        return _nothing_failed(state, parts, step, index, diagnosis)
+    (plan,) = step(ALLOCATE, diagnosis, config.allocate, config.draft.strategy, index)
+    harvest = gather(state, parts, step, diagnosis, plan, failed_pairs(probe.problems(), attempts))
+    new = (*state.pool, *harvest.trained) if parts.trains_from_base else harvest.trained
+    (mixture,) = step(MIX, new, parts.replay, config.mix.new, config.mix.replay)
+    start = parts.base if parts.trains_from_base else state.student
+    (adapter,) = step(ANNEAL, parts.trainer, start, examples_of(mixture, (*new, *parts.replay)))
+    engine.close()
+    candidate = parts.student(adapter)
+    (dev,) = step(MEASURE, candidate, [parts.benchmarks["dev"]], greedy(parts), [state.dev])
+    guards = step(GUARD, candidate, parts.guards, greedy(parts), state.base_guards) if parts.guards else ()
+    candidate.close()
+    decision = decide(
+        dev.report,
+        [guard.report for guard in guards],
+        round_index=index,
+        history=state.history,
+        config=config.decide,
+        loop=config.loop,
+    )
+    record = RoundRecord(
+        index=index,
+        student=adapter if decision.keep else state.student,
+        candidate=adapter,
+        decision=decision,
+        dev=dev.report,
+        guards=tuple(guard.report for guard in guards),
+        drafted=harvest.drafted,
+        accepted=len(harvest.accepted),
+        refused=harvest.refused,
+        cost=harvest.cost,
+        train_tokens=int(adapter.train.get("n_tokens", 0)),
+        config_hash=config.hash,
+    )
+    (record,) = step(RECORD, record)
+    return record, LoopState(
+        student=record.student,
+        dev=dev if decision.keep else state.dev,
+        base_guards=state.base_guards,
+        pool=(*state.pool, *harvest.trained) if decision.keep else state.pool,
+        seen=(*state.seen, *harvest.accepted),
+        diagnosis=diagnosis,
+        history=[*state.history, record],
+    )
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What drafting and verifying brought in over all waves. ``trained`` are the accepted ones the plan asked for."""
+
+    drafted: int
+    accepted: tuple[Problem, ...]
+    trained: tuple[Problem, ...]
+    refused: dict[str, int]
+    cost: Cost
+
+
+def gather(
+    state: LoopState, parts: Parts, step: StepRunner, diagnosis: Diagnosis, plan: Allocation, failed: Failed
+) -> Harvest:
+    """Draft and verify until each cluster has its allotment or the top-ups are used up."""
+    config = parts.config.draft
+    strategy = parts.strategies[config.strategy]
+    quota = {allotment.weakness_id: allotment.n for allotment in plan.allotments if allotment.n > 0}
+    batches: list[DraftBatch] = []
+    verdicts: list[Verdict] = []
+    accepted: list[Draft] = []
+    for wave in range(config.top_ups + 1):
+        have = Counter(draft.weakness_id for draft in accepted)
+        missing = {weakness: n - have[weakness] for weakness, n in quota.items() if n > have[weakness]}
+        if not missing:
+            break
+        wanted = {weakness: -(-round(n * config.overdraft * 1000) // 1000) for weakness, n in missing.items()}
+        new_batches = step(DRAFT, wanted, diagnosis, failed, strategy, parts.teacher, wave=wave)
+        drafts = [draft for batch in new_batches for draft in batch.drafts]
+        verifiers = parts.verifiers((*state.seen, *(draft.problem for draft in accepted)))
+        new_verdicts = step(VERIFY, drafts, verifiers, parts.config.verify.min_independent, wave=wave)
+        yes = {verdict.draft_id for verdict in new_verdicts if verdict.accepted is Accepted.YES}
+        accepted += [draft for draft in drafts if draft.id in yes]
+        batches += new_batches
+        verdicts += new_verdicts
+    trained: list[Problem] = []
+    taken: Counter[str] = Counter()
+    for draft in sorted(accepted, key=lambda item: item.id):
+        if taken[draft.weakness_id] < quota[draft.weakness_id]:
+            taken[draft.weakness_id] += 1
+            trained.append(draft.problem)
+    refused = Counter(verdict.reason for verdict in verdicts if verdict.accepted is not Accepted.YES)
+    refused.update(f"reply:{refusal.reason}" for batch in batches for refusal in batch.refusals)
+    return Harvest(
+        drafted=sum(len(batch.drafts) + len(batch.refusals) for batch in batches),
+        accepted=tuple(draft.problem for draft in accepted),
+        trained=tuple(trained),
+        refused=dict(sorted(refused.items())),
+        cost=Cost(
+            prompt_tokens=sum(batch.cost.prompt_tokens for batch in batches),
+            completion_tokens=sum(batch.cost.completion_tokens for batch in batches),
+        ),
+    )
+
+
+def failed_pairs(problems: Sequence[Problem], attempts: Sequence[Attempt]) -> Failed:
+    """Each failed problem with its first failing attempt."""
+    by_id = {problem.id: problem for problem in problems}
+    pairs: dict[str, tuple[Problem, Attempt]] = {}
+    for attempt in sorted(attempts, key=lambda item: (item.problem_id, item.sample_index)):
+        if attempt.outcome is not Outcome.CORRECT and attempt.problem_id not in pairs:
+            pairs[attempt.problem_id] = (by_id[attempt.problem_id], attempt)
+    return pairs
+
+
+def examples_of(mixture: Mixture, problems: Sequence[Problem]) -> list[Example]:
+    """The mixture as training examples, in its order; completions are the worked solutions."""
+    by_id = {problem.id: problem for problem in problems}
+    chosen = [by_id[item.problem_id] for item in mixture.items]
+    return [Example(problem.id, problem.statement, problem.solution or "") for problem in chosen]
+
+
+def greedy(parts: Parts) -> Sampling:
+    """How dev, guard and test are measured: greedy, one sample."""
+    return Sampling(max_new_tokens=parts.config.student.max_new_tokens)
+
+
+def probe_sampling(parts: Parts, seed: int, index: int) -> Sampling:
+    """How the probe split is asked; the seed matters only where the temperature is above 0."""
+    probe = parts.config.probe
+    seed = (seed + index) if probe.temperature > 0 else 0
+    return Sampling(probe.num_samples, probe.temperature, probe.top_p, parts.config.student.max_new_tokens, seed)
+
+
+def _nothing_failed(
+    state: LoopState, parts: Parts, step: StepRunner, index: int, diagnosis: Diagnosis
+) -> tuple[RoundRecord, LoopState]:
+    decision = Decision(
+        keep=False,
+        stop=StopReason.NO_FAILURES,
+        reason="every probe problem was solved",
+        alpha=parts.config.decide.alpha,
+    )
+    (record,) = step(
+        RECORD,
+        RoundRecord(
+            index=index, student=state.student, candidate=None, decision=decision, dev=None,
+            config_hash=parts.config.hash,
+        ),
+    )  # fmt: skip
+    state.diagnosis = diagnosis
+    state.history = [*state.history, record]
+    return record, state

@@ -1,0 +1,122 @@
+"""A run from a checked config to a stop: manifest, run folder, loop.
+
+Owns what is written once at the start and compared on every resume.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agent.config import RunConfig
+from agent.data import RunData, load_data
+from agent.loop import run_loop
+from agent.progress import Progress
+from agent.wiring import base_display_name, build_parts, check_parts
+from memory import fault
+from memory.errors import StoreError, UsageError
+from memory.records import Stop
+from memory.store import CONFIG, MANIFEST, RunFolder, write_atomic
+
+LIBRARIES = ("remedial", "torch", "transformers", "peft", "trl", "faiss-cpu", "sentence-transformers", "math-verify")
+
+
+def check(config: RunConfig) -> dict[str, Any]:
+    """Everything that can be checked before a model is loaded; returns the plan in numbers.
+
+    Raises:
+        UsageError: see `agent.data.load_data` and `agent.wiring.check_parts`.
+    """
+    data = load_data(config)
+    check_parts(config, data)
+    return plan(config, data)
+
+
+def plan(config: RunConfig, data: RunData) -> dict[str, Any]:
+    """What a run would do, in numbers."""
+    new = config.allocate.new_examples
+    return {
+        "student": config.student.model_name_or_path,
+        "teacher": config.teacher.kind,
+        "probe": len(data.probe),
+        "dev": len(data.dev),
+        "test (sealed)": len(data.test),
+        "guard": len(data.guard),
+        "replay": len(data.replay),
+        "replay left out": dict(data.dropped),
+        "new examples a round": new,
+        "replay examples a round": round(new * config.mix.replay / config.mix.new) if config.mix.new else None,
+        "rounds at most": config.loop.max_rounds,
+        "alpha a round": config.decide.alpha / config.loop.max_rounds,
+    }
+
+
+def start(config: RunConfig, folder: Path, progress: Progress) -> Stop:
+    """Start a run in ``folder``, or go on with the same run there.
+
+    Raises:
+        UsageError: bad input, or ``folder`` holds a run of another config or other data.
+        Interrupted: Ctrl-C.
+    """
+    data = load_data(config)
+    check_parts(config, data)
+    with RunFolder(folder) as run:
+        manifest = _open(run, config, data, progress)
+        base_name = str(manifest["base_model_name_or_path"])
+        parts = build_parts(config, data, run.path, base_name)
+        return run_loop(run, parts, progress)
+
+
+def _open(run: RunFolder, config: RunConfig, data: RunData, progress: Progress) -> dict[str, Any]:
+    """Write the manifest and config of a new run, or check those of an old one."""
+    identity = {"config_hash": config.hash, "data": data.fingerprints()}
+    path = run.path / MANIFEST
+    if path.exists():
+        try:
+            manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise StoreError(f"{path} is damaged ({error}); restore it from a copy.") from error
+        for key, value in identity.items():
+            if manifest.get(key) != value:
+                what = "config" if key == "config_hash" else "data"
+                raise UsageError(
+                    f"{run.path} holds a run with another {what}. Go on with that one by `remedial resume {run.path}`, "
+                    "or start this one elsewhere with --output-dir."
+                )
+        progress.line(f"Going on with {run.path}: finished steps are kept.")
+        return manifest
+    leftovers = [item.name for item in run.path.iterdir() if not _is_ours(item.name)]
+    if leftovers:
+        raise UsageError(f"{run.path} is not empty and holds no run ({leftovers[0]} ...). Choose another --output-dir.")
+    write_atomic(run.path / CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    manifest = {
+        **identity,
+        "base_model_name_or_path": base_display_name(config),
+        "seed": config.seed,
+        "plan": plan(config, data),
+        "versions": _versions(),
+    }
+    write_atomic(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    run.event("run.created", **identity)
+    fault.point("run.created")
+    return manifest
+
+
+def _is_ours(name: str) -> bool:
+    """Files that a run killed at its very start may have left."""
+    return name in ("run.lock", "events.jsonl", CONFIG) or name.endswith(".tmp")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,176 @@
+"""The nine verbs as stored steps: thin functions that call the real work and say how its result is kept.
+
+Owns the translation between parts and records. Effects belong to `agent.step`, the order to `agent.round`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from agent.allocate import allocate
+from agent.config import AllocateConfig, DiagnoseConfig
+from agent.diagnose import diagnose
+from agent.step import StepContext, Verb
+from eval.benchmarks.base import Benchmark
+from eval.engines.base import Engine, Sampling
+from eval.measure import measure
+from memory.embedding import Embedder
+from memory.ids import derive_seed, short_id
+from memory.records import (
+    Adapter,
+    Allocation,
+    Attempt,
+    Diagnosis,
+    Draft,
+    DraftBatch,
+    Measurement,
+    Mixture,
+    Problem,
+    Verdict,
+    refuse_labels,
+    refuse_sealed,
+)
+from memory.store import hash_tree
+from synthesis.strategies.base import Strategy
+from synthesis.teachers.base import Teacher
+from synthesis.verification.base import Verifier
+from synthesis.verification.policy import judge
+from training.base import Example, Trainer
+from training.mixing import mix
+
+#: A failed problem with one wrong attempt of the student, by problem id.
+Failed = Mapping[str, tuple[Problem, Attempt]]
+
+
+def _measure(
+    context: StepContext,
+    engine: Engine,
+    benchmarks: Sequence[Benchmark],
+    sampling: Sampling,
+    compared_with: Sequence[Measurement],
+) -> list[Measurement]:
+    """Measure one student on each benchmark, paired with the measurement of the same name where there is one."""
+    earlier = {measurement.report.benchmark: measurement for measurement in compared_with}
+    context.progress.start(sum(len(benchmark.problems()) for benchmark in benchmarks), "problems")
+    return [
+        measure(benchmark, engine, sampling, incumbent=earlier.get(benchmark.name), progress=context.progress.advance)
+        for benchmark in benchmarks
+    ]
+
+
+def _probe(context: StepContext, engine: Engine, benchmark: Benchmark, sampling: Sampling) -> Sequence[Attempt]:
+    """All attempts at the probe problems."""
+    return _measure(context, engine, [benchmark], sampling, ())[0].attempts
+
+
+def _diagnose(
+    context: StepContext,
+    problems: Sequence[Problem],
+    attempts: Sequence[Attempt],
+    embedder: Embedder,
+    config: DiagnoseConfig,
+    round_index: int,
+    previous: Diagnosis | None,
+) -> list[Diagnosis]:
+    """Cluster the failures."""
+    refuse_labels(problems, "diagnosis")
+    found = diagnose(
+        problems,
+        attempts,
+        embedder,
+        config=config,
+        round_index=round_index,
+        previous=previous,
+        seed=context.seed,
+    )
+    return [found]
+
+
+def _allocate(
+    context: StepContext, diagnosis: Diagnosis, config: AllocateConfig, strategy: str, round_index: int
+) -> list[Allocation]:
+    """Split the round's budget."""
+    return [
+        allocate(
+            diagnosis,
+            method=config.method,
+            budget=config.new_examples,
+            strategy=strategy,
+            round_index=round_index,
+            min_per_cluster=config.min_per_cluster,
+        )
+    ]
+
+
+def _draft(
+    context: StepContext,
+    wanted: Mapping[str, int],
+    diagnosis: Diagnosis,
+    failed: Failed,
+    strategy: Strategy,
+    teacher: Teacher,
+) -> list[DraftBatch]:
+    """Ask the teacher for ``wanted[weakness id]`` problems each; one batch for each request."""
+    requests = []
+    for weakness in diagnosis.weaknesses:
+        n = wanted.get(weakness.id, 0)
+        if n <= 0:
+            continue
+        pairs = [failed[problem_id] for problem_id in weakness.problem_ids]
+        refuse_sealed([problem for problem, _ in pairs], "the teacher")
+        refuse_labels([problem for problem, _ in pairs], "the teacher")
+        requests += strategy.requests(weakness, pairs, n, derive_seed(context.seed, weakness.id))
+    context.progress.start(len(requests), "requests")
+    replies = teacher.ask(requests, progress=context.progress.advance)
+    batches = []
+    for request, reply in zip(requests, replies, strict=True):
+        drafts, refusals = strategy.parse(request, reply)
+        batches.append(DraftBatch(drafts=tuple(drafts), refusals=tuple(refusals), cost=reply.cost))
+    return batches
+
+
+def _verify(
+    context: StepContext, drafts: Sequence[Draft], verifiers: Sequence[Verifier], min_independent: int
+) -> list[Verdict]:
+    """One verdict for each draft."""
+    context.progress.start(len(drafts), "drafts")
+    verdicts = judge(drafts, verifiers, min_independent=min_independent)
+    context.progress.advance(len(drafts))
+    return verdicts
+
+
+def _mix(
+    context: StepContext, new: Sequence[Problem], replay: Sequence[Problem], new_share: float, replay_share: float
+) -> list[Mixture]:
+    """The round's training set."""
+    return [mix(new, replay, new_share=new_share, replay_share=replay_share, seed=context.seed)]
+
+
+def _anneal(context: StepContext, trainer: Trainer, start: Adapter, examples: Sequence[Example]) -> list[Adapter]:
+    """Train; the adapter's id is the hash of its files."""
+    context.progress.start(len(examples), "examples")
+    output = context.folder / "adapter"
+    result = trainer.anneal(
+        context.run_dir / start.path if start.path else None,
+        examples,
+        seed=context.seed,
+        output_dir=output,
+        scratch_dir=context.scratch(),
+        progress=context.progress.advance,
+    )
+    digest = short_id("adapter", hash_tree(output))
+    return [
+        Adapter(id=digest, path=f"{context.stage}/adapter", sha256=digest, rank=result.rank, train=dict(result.stats))
+    ]
+
+
+MEASURE = Verb("measure", Measurement, _measure)
+GUARD = Verb("guard", Measurement, _measure)
+TEST = Verb("test", Measurement, _measure, fault="test.opened")
+PROBE = Verb("probe", Attempt, _probe)
+DIAGNOSE = Verb("diagnose", Diagnosis, _diagnose)
+ALLOCATE = Verb("allocate", Allocation, _allocate)
+DRAFT = Verb("draft", DraftBatch, _draft)
+VERIFY = Verb("verify", Verdict, _verify)
+MIX = Verb("mix", Mixture, _mix, fault="mix.commit")
+ANNEAL = Verb("anneal", Adapter, _anneal, folders=("adapter",), fault="anneal.exported")

@@ -1,0 +1,205 @@
+"""From a config to concrete parts: the only place that names them.
+
+Loads nothing heavy by itself: engines, embedder and trainer load when they are first used, and
+`check_parts` finds what can be found wrong without weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.config import RunConfig
+from agent.data import RunData
+from agent.parts import Parts
+from eval.benchmarks.base import Benchmark
+from eval.benchmarks.jsonl import ProblemSet
+from eval.engines.base import Engine
+from eval.grading import Grader
+from memory.errors import ConfigError
+from memory.records import Adapter, Problem
+from synthesis.strategies.table import make_strategy
+from synthesis.teachers.base import Teacher
+from synthesis.verification.base import Verifier
+from synthesis.verification.policy import earn_place
+from synthesis.verification.table import VerifyContext, make_verifiers
+from training.base import Example, Trainer
+
+if TYPE_CHECKING:
+    from memory.embedding import Embedder
+
+BASE = Adapter(id="base", path=None, sha256=None)
+
+
+def build_parts(config: RunConfig, data: RunData, run_dir: Path, base_name: str) -> Parts:
+    """All parts of a run.
+
+    Args:
+        config: the checked configuration.
+        data: the checked problems.
+        run_dir: where adapters of this run lie and where the embedding cache goes.
+        base_name: the base model as adapters shall name it.
+    """
+    grader = Grader()
+    trainer, from_base = make_trainer(config, base_name)
+    return Parts(
+        config=config,
+        student=lambda adapter: make_engine(config, run_dir / adapter.path if adapter.path else None),
+        benchmarks=make_benchmarks(data, grader),
+        replay=data.replay,
+        embedder=make_embedder(config, run_dir / "cache" / "embeddings.sqlite"),
+        teacher=make_teacher(config),
+        strategies={config.draft.strategy: make_strategy(config.draft.strategy, **strategy_settings(config))},
+        verifiers=lambda accepted: verifiers_for(config, data, accepted),
+        trainer=trainer,
+        base=BASE,
+        trains_from_base=from_base,
+    )
+
+
+def check_parts(config: RunConfig, data: RunData) -> None:
+    """Find what is wrong with the parts before any model is loaded or a token spent.
+
+    Raises:
+        UsageError: an unknown name, a missing model, a LoRA target that matches nothing, ``max_length`` below
+            the data, a verifier that does not earn its place.
+    """
+    make_strategy(config.draft.strategy, **strategy_settings(config))
+    earn_place(verifiers_for(config, data, ()), data.replay[: config.verify.earn_place_sample])
+    _check_embedder(config)
+    if config.student.engine == "scripted":
+        from agent.demo import check_student
+
+        check_student(config.student.model_name_or_path)
+        return
+    _check_model_folder(config.student.model_name_or_path)
+    from training.anneal import check_anneal, parse_config
+
+    check_anneal(
+        config.student.model_name_or_path,
+        parse_config(config.anneal),
+        [Example(problem.id, problem.statement, problem.solution or "") for problem in data.replay],
+        revision=config.student.revision,
+        system_prompt=config.student.system_prompt,
+    )
+
+
+def base_display_name(config: RunConfig) -> str:
+    """The base as adapters name it: relative to the current folder where it lies below, so that clones agree."""
+    name = config.student.model_name_or_path
+    path = Path(name)
+    return str(path.relative_to(Path.cwd())) if path.is_absolute() and path.is_relative_to(Path.cwd()) else name
+
+
+def strategy_settings(config: RunConfig) -> dict[str, int]:
+    """The draft section's numbers that a strategy takes."""
+    draft = config.draft
+    return {
+        "exemplars_per_request": draft.exemplars_per_request,
+        "problems_per_request": draft.problems_per_request,
+    }
+
+
+def make_engine(config: RunConfig, adapter: Path | None) -> Engine:
+    """The student with one adapter, or bare."""
+    student = config.student
+    if student.engine == "scripted":
+        from agent.demo import scripted_student
+
+        return scripted_student(student.model_name_or_path, adapter)
+    from eval.engines.hf import TransformersEngine
+
+    return TransformersEngine(
+        student.model_name_or_path,
+        adapter,
+        revision=student.revision,
+        batch_tokens=student.batch_tokens,
+        dtype=student.dtype,
+        device=student.device,
+        num_threads=student.num_threads,
+        system_prompt=student.system_prompt,
+    )
+
+
+def make_trainer(config: RunConfig, base_name: str) -> tuple[Trainer, bool]:
+    """The trainer, and whether it starts from the bare base every round."""
+    student = config.student
+    if student.engine == "scripted":
+        from training.scripted import ScriptedTrainer
+
+        return ScriptedTrainer(), False
+    from training.anneal import LoraTrainer, parse_config
+
+    settings = parse_config(config.anneal)
+    trainer = LoraTrainer(
+        student.model_name_or_path,
+        settings,
+        revision=student.revision,
+        system_prompt=student.system_prompt,
+        base_name=base_name,
+    )
+    return trainer, settings.start_from == "base"
+
+
+def make_teacher(config: RunConfig) -> Teacher:
+    """The teacher."""
+    if config.teacher.kind == "scripted":
+        from agent.demo import demo_teacher
+
+        return demo_teacher()
+    from synthesis.teachers.symbolic import SymbolicTeacher
+
+    return SymbolicTeacher()
+
+
+def make_embedder(config: RunConfig, cache_path: Path) -> Embedder:
+    """The embedder, with its cache in the run folder."""
+    from memory.embedding import HashingEmbedder, SentenceEmbedder
+
+    if config.diagnose.embedder == "hashing":
+        return HashingEmbedder()
+    return SentenceEmbedder(
+        config.diagnose.model_name_or_path,
+        revision=config.diagnose.revision,
+        cache_path=cache_path,
+        num_threads=config.student.num_threads,
+    )
+
+
+def make_benchmarks(data: RunData, grader: Grader) -> Mapping[str, Benchmark]:
+    """Probe, dev, test, and the replay hold-out where there is one."""
+    parts = {"probe": data.probe, "dev": data.dev, "test": data.test, "guard-replay": data.guard}
+    return {name: ProblemSet(name, problems, grader) for name, problems in parts.items() if problems}
+
+
+def verifiers_for(config: RunConfig, data: RunData, accepted: Sequence[Problem]) -> list[Verifier]:
+    """The verifiers, given what earlier rounds accepted."""
+    context = VerifyContext(
+        replay=data.replay,
+        accepted_before=tuple(accepted),
+        sealed=data.sealed,
+        same_template=config.verify.same_template,
+    )
+    return make_verifiers(config.verify.verifiers, context)
+
+
+def _check_embedder(config: RunConfig) -> None:
+    embedder = make_embedder(config, Path("unused"))
+    check = getattr(embedder, "check", None)
+    if check is not None:
+        check()
+
+
+def _check_model_folder(name: str) -> None:
+    """A path must exist and hold a model; anything else is taken for a hub id."""
+    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ConfigError(f"student.model_name_or_path: {name} holds no config.json, so it is not a model folder.")
+    elif looks_like_path or "/" not in name:
+        raise ConfigError(
+            f"student.model_name_or_path: no folder {name} (relative paths are relative to the config file). "
+            "Give a model folder, or a hub id such as org/name."
+        )
