@@ -73,7 +73,7 @@ def check_parts(config: RunConfig, data: RunData) -> None:
 
         check_student(config.student.model_name_or_path)
         return
-    _check_model_folder(config.student.model_name_or_path)
+    check_model_folder(config.student.model_name_or_path)
     from training.anneal import check_anneal, parse_config
 
     check_anneal(
@@ -191,7 +191,7 @@ def _check_embedder(config: RunConfig) -> None:
         check()
 
 
-def _check_model_folder(name: str) -> None:
+def check_model_folder(name: str) -> None:
     """A path must exist and hold a model; anything else is taken for a hub id."""
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
     folder = Path(name)
