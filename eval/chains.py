@@ -64,7 +64,7 @@ _SCAN = re.compile(
     rf"|(?P<num>{_NUM})"
     r"|(?P<unit>\\(?:text|mathrm|mbox|textbf)\s*\{[^{}]{0,80}\}|/\s?(?:[A-Za-z]{2,})|[A-Za-z]+(?:['’\-][A-Za-z]+)+|[A-Za-z]{2,}|%\s?of\b)"
     r"|(?P<letter>(?<!\\)[A-Za-z]|π)"
-    r"|(?P<cmd>\\[A-Za-z]+)"
+    r"|(?P<cmd>\\[A-Za-z]+|√)"
     r"|(?P<stop><=|>=|!=|:=|=>|==|\\\\|[;?]|\.(?=\s|$)|,|:)"
     r"|(?P<eq>=|≈)"
     r"|(?P<percent>\\?%)"
@@ -80,7 +80,7 @@ _SCAN = re.compile(
 _NOTE = re.compile(r"<<([^<>\n]{0,300})>>")
 _CONTINUED = re.compile(r"\n(?=\s*&?\s*=)")
 _OPERATORS = {"\\times", "\\cdot", "\\div", "\\ast"}
-_MATH = {"\\frac", "\\dfrac", "\\tfrac", "\\sqrt", "\\pi", "\\boxed"}
+_MATH = {"√", "\\frac", "\\dfrac", "\\tfrac", "\\sqrt", "\\pi", "\\boxed"}
 _APPROXIMATE = {"\\approx", "\\simeq", "≈"}
 #: Words that stand for an operation: an expression that begins right after one is not whole.
 _OPERATION_WORDS = frozenset(
@@ -179,7 +179,7 @@ def _resolve_words(pieces: list[_Piece]) -> list[_Piece]:
             fraction = len(result) > 2 and before.kind == "num" and result[-2].text == "/"
             times = piece.text in ("x", "X") and before.kind in ("num", "close", "percent", "unit")
             if times or (piece.text == "of" and fraction):
-                piece = _Piece("op", "*", piece.start, piece.end, True)
+                piece = _Piece("op", "of" if piece.text == "of" else "*", piece.start, piece.end, True)
         result.append(piece)
     return result
 
@@ -200,11 +200,14 @@ def _chains_of(segment: list[_Piece]) -> list[Chain]:
         stop = marks[number + 1] if number + 1 < len(marks) else len(segment)
         run = segment[mark + 1 : stop]
         side, end, used = _right(run)
+        # "3/3 - 2/3 = 1/3 of the $150" is no product
+        if any(piece.text == "of" for piece in run[:used]) or (used < len(run) and _goes_on(run, used)):
+            side = replace(side, unsure=True)
         sides.append(side)
         finish = end if end is not None else segment[mark].end
         if stop < len(segment) and used != len(run):
             chains.append(Chain(tuple(sides), tuple(relations), begin, finish))
-            side, start = _left(run[used:])
+            side, start = _left(run, used)
             sides, relations = [side], []
             begin = start if start is not None else segment[stop].start
         elif stop == len(segment):
@@ -212,10 +215,10 @@ def _chains_of(segment: list[_Piece]) -> list[Chain]:
     return chains
 
 
-def _left(run: list[_Piece]) -> tuple[Side, int | None]:
-    """The longest expression that ends a run, and where it starts."""
+def _left(run: list[_Piece], floor: int = 0) -> tuple[Side, int | None]:
+    """The longest expression that ends a run, and where it starts; pieces before ``floor`` belong to another chain."""
     best: tuple[Side, int] | None = None
-    for index in range(len(run) - 1, max(-1, len(run) - MAX_RUN), -1):
+    for index in range(len(run) - 1, max(floor - 1, len(run) - MAX_RUN), -1):
         if not _may_start(run, index):
             continue
         side, _, used = _right(run[index:])
@@ -237,9 +240,22 @@ def _left(run: list[_Piece]) -> tuple[Side, int | None]:
     if before.kind in ("op", "bang", "percent", "clock") or before.text.lower() in _OPERATION_WORDS:
         return Side(None), first.start
     earlier = run[index - 2] if index > 1 else None
+    if earlier is not None and earlier.text.lower() in _OPERATION_WORDS:  # "half of 50"
+        return Side(None), first.start
+    if before.kind == "letter" and not first.spaced:  # "D1 = 3"
+        return Side(None, word=True), first.start
     part = before.text.lower() in _PART_WORDS and (earlier is None or earlier.text.lower() not in _WHOLE_WORDS)
     inside = before.kind == "open" and earlier is not None and earlier.kind in ("num", "letter", "op", "cmd")
-    return replace(side, unsure=part or inside or before.kind == "close"), first.start
+    mixed = before.text == "and" and run[index + 1 : index + 2] != [] and run[index + 1].text == "/"
+    unsure = side.unsure or part or inside or mixed or before.kind in ("close", "num")
+    return replace(side, unsure=unsure), first.start
+
+
+def _goes_on(run: list[_Piece], used: int) -> bool:
+    """What follows a right side may belong to it: ``= 98 - least``, ``= 18 000``, ``= 1 and 1/3``."""
+    piece = run[used]
+    fraction = used + 2 < len(run) and run[used + 2].text == "/"
+    return piece.kind in ("op", "num", "open", "letter") or (piece.text == "and" and fraction)
 
 
 def _may_start(run: list[_Piece], index: int) -> bool:
@@ -293,7 +309,7 @@ def _right(run: list[_Piece]) -> tuple[Side, int | None, int]:
                     break
             continue
         elif kind == "cmd":
-            parts.append(text)
+            parts.append("\\sqrt" if text == "√" else text)
             operand = text == "\\pi"
         elif kind == "open":
             depth += 1
@@ -316,7 +332,10 @@ def _right(run: list[_Piece]) -> tuple[Side, int | None, int]:
         elif kind == "op":
             if not operand and text not in "-+−–":
                 break
-            parts.append({"\\times": "*", "\\cdot": "*", "\\ast": "*", "\\div": "/"}.get(text, text))
+            parts.append(
+                " " * piece.spaced
+                + {"\\times": "*", "\\cdot": "*", "\\ast": "*", "\\div": "/", "of": "*"}.get(text, text)
+            )
             operand = False
         elif kind == "unit":
             if text.lower() in ("remainder", "rem"):

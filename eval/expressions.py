@@ -176,6 +176,9 @@ def _bare_letter(text: str | None) -> str | None:
     return text if len(text) == 1 and text.isalpha() else None
 
 
+_WEAKEST_FIRST = (Reason.ROUNDED, Reason.SUBSTITUTED, Reason.EXACT)
+
+
 def _check(chain: Chain, known: Mapping[str, Fraction], text: str) -> EquationCheck:
     """All pairs of neighbours: false if one is, true if all are."""
     verdicts: list[tuple[bool | None, Reason]] = []
@@ -187,13 +190,14 @@ def _check(chain: Chain, known: Mapping[str, Fraction], text: str) -> EquationCh
         verdict, reason = False, verdicts[words.index(False)][1]
     else:
         # A letter or name at the head of an otherwise decided chain claims nothing.
-        open_reasons = [r for v, r in verdicts if v is None and r not in (Reason.ASSIGNMENT, Reason.NAMED)]
+        open_reasons: list[Reason] = [
+            r for v, r in verdicts if v is None and r not in (Reason.ASSIGNMENT, Reason.NAMED)
+        ]
         decided = [r for v, r in verdicts if v]
         if open_reasons or not decided:
             verdict, reason = None, (open_reasons or [verdicts[0][1]])[0]
         else:
-            order: tuple[Reason, ...] = (Reason.ROUNDED, Reason.SUBSTITUTED, Reason.EXACT)
-            verdict, reason = True, min(decided, key=order.index)
+            verdict, reason = True, next(r for r in _WEAKEST_FIRST if r in decided)
     return EquationCheck(text[chain.start : chain.end], chain.start, chain.end, verdict, reason, rounded)
 
 
@@ -237,7 +241,14 @@ def _check_numbers(a: Side, b: Side, relation: str) -> tuple[bool | None, Reason
         return None, Reason.ROUNDED
     left, right = a.expr, b.expr
     percent = left is not None and right is not None and left.percent != right.percent
-    if percent or a.label or (a.units and b.units and a.units != b.units) or len(a.units) > 1 or len(b.units) > 1:
+    if (
+        percent
+        or a.label
+        or "cent" in a.units | b.units
+        or (a.units and b.units and a.units != b.units)
+        or len(a.units) > 1
+        or len(b.units) > 1
+    ):
         return None, Reason.UNITS
     return (None, Reason.UNREAD) if a.unsure or b.unsure else (False, Reason.EXACT)
 

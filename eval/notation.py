@@ -85,6 +85,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:left|right|displaystyle|bigl|bigr|big|Big)(?![A-Za-z])", ""),
         (r"\\[!,;:> ]|~|\\quad\b|\\qquad\b", " "),
         (r"\\[dtc]frac", r"\\frac"),
+        (r"(?<![A-Za-z\\])sqrt\s*(?=\()", r"\\sqrt"),
         (r"\\(?:cdot|times|ast)(?![A-Za-z])", "*"),
         (r"\\div(?![A-Za-z])", "/"),
         (r"\\pi(?![A-Za-z])", PI),
@@ -289,11 +290,13 @@ class _Parser:
         while (token := self.peek()) is not None:
             if token.kind == "op" and token.text in "*/":
                 self.position += 1
+                following = self.peek()
+                spaced = token.spaced or (following is not None and following.spaced)
                 factor = self.signed(depth)
                 if token.text == "/":
-                    if divided and token.spaced != slash_spaced:
+                    if divided and spaced != slash_spaced:
                         raise Undecided  # 28 / 1/5 is meant as 28 / (1/5)
-                    divided, slash_spaced = True, token.spaced
+                    divided, slash_spaced = True, spaced
                 value = multiply(value, factor) if token.text == "*" else divide(value, factor)
             elif self.is_times(token):
                 self.position += 1

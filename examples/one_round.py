@@ -66,9 +66,7 @@ def one_round(folder: Path) -> None:
     print("diagnose", [f"{item.label}: {item.failures}/{item.n}" for item in diagnosis.weaknesses])
 
     # allocate: more practice where more fails
-    plan = allocate(
-        diagnosis, method="error_mass", budget=NEW, strategy="targeted", round_index=0, min_per_cluster=0
-    )
+    plan = allocate(diagnosis, method="error_mass", budget=NEW, strategy="targeted", round_index=0, min_per_cluster=0)
     print("allocate", [allotment.n for allotment in plan.allotments])
 
     # draft: the strategy shows the teacher failed problems of each cluster, and reads its replies
@@ -78,9 +76,7 @@ def one_round(folder: Path) -> None:
         requests += strategy.requests(weakness, [failed[i] for i in weakness.problem_ids], allotment.n, seed=1)
     replies = demo_teacher().ask(requests)
     drafts = [
-        draft
-        for request, reply in zip(requests, replies, strict=True)
-        for draft in strategy.parse(request, reply)[0]
+        draft for request, reply in zip(requests, replies, strict=True) for draft in strategy.parse(request, reply)[0]
     ]
 
     # verify: every draft is accepted or refused with a reason
@@ -106,9 +102,7 @@ def one_round(folder: Path) -> None:
     # measure and decide: paired with the incumbent, item by item
     after = measure(dev, scripted_student(str(folder / "student"), adapter), greedy, incumbent=before)
     print("measure ", f"dev {before.report.accuracy:.1%} -> {after.report.accuracy:.1%}")
-    decision = decide(
-        after.report, [], round_index=0, history=[], config=DecideConfig(), loop=LoopConfig(max_rounds=3)
-    )
+    decision = decide(after.report, [], round_index=0, history=[], config=DecideConfig(), loop=LoopConfig(max_rounds=3))
     print("decide  ", "keep:" if decision.keep else "roll back:", decision.reason)
     grader.close()
 

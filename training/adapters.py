@@ -8,6 +8,7 @@ engine casts on loading. Heavy imports are inside the functions.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,7 @@ def export_adapter(
     text = json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (output_dir / CONFIG_FILE).write_text(text, encoding="utf-8")
     save_file(tensors, output_dir / WEIGHTS_FILE, metadata={"format": "pt"})
+    shutil.copymode(output_dir / CONFIG_FILE, output_dir / WEIGHTS_FILE)  # safetensors leaves it to the owner alone
     (output_dir / CARD_FILE).write_text(_card(plain, tensors), encoding="utf-8")
     return adapter_rank(output_dir)
 

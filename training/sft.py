@@ -121,6 +121,20 @@ class AnnealTrainer(SFTTrainer):  # type: ignore[misc]
         add_fused_lm_head(base, outputs=("log_probs",))
         self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As TRL's, without two walks over all modules on every step (2 of 65 ms on a tiny student)."""
+        model, trained = self.model.train(), self._trained
+
+        def clear_gradients(set_to_none: bool = True) -> None:
+            for parameter in trained:
+                parameter.grad = None
+
+        model.train, model.zero_grad = lambda mode=True: model, clear_gradients
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            del model.train, model.zero_grad
+
     # ---- data
 
     def get_train_dataloader(self) -> Any:

@@ -166,7 +166,8 @@ class TransformersEngine:
 
         torch.set_num_threads(self._num_threads)
         if self._loaded is None:
-            self._loaded = self._load_model(), self._load_tokenizer()
+            tokenizer = self._load_tokenizer()  # first: it is quick to fail
+            self._loaded = self._load_model(), tokenizer
         return self._loaded
 
     def _load_tokenizer(self) -> Any:
@@ -178,10 +179,13 @@ class TransformersEngine:
     def _load_model(self) -> Any:
         import torch
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
 
         device = self._device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        bar = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # standard error belongs to our own progress
         try:
             model = AutoModelForCausalLM.from_pretrained(
                 self._name, revision=self._revision, dtype=self._dtype, trust_remote_code=False
@@ -191,6 +195,9 @@ class TransformersEngine:
                 f"The student {self._name} cannot be loaded: {error}\nGive a model folder with config.json and "
                 "safetensors weights, or the id of a model on the hub."
             ) from error
+        finally:
+            if bar:
+                logging.enable_progress_bar()
         if self._adapter is not None:
             model = _merged(model, self._adapter)
         return model.to(device).eval()

@@ -1,0 +1,129 @@
+"""Make the quickstart's data: problem files from the symbolic world, skewed as real mixes are.
+
+    python examples/quickstart/make_data.py [--pretrain-examples 108000] [--out examples/quickstart/data] [--seed 0]
+
+Writes probe, dev and test (balanced over skills and levels), the validated replay and the pretraining corpus
+(both from the skewed mix), and labels.jsonl, which only measurements of diagnosis read. No replay or pretraining
+problem is a twin of a measured one: none has the same numbers and the same answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from eval.overlap import number_signature
+from memory.ids import derive_seed, normalise_text, sha256_text
+from synthesis.world.base import Generated
+from synthesis.world.skills import LEVELS, SKILLS, drill
+
+PLENTIFUL = (
+    "add", "subtract", "multiply", "share", "change", "order", "area", "perimeter", "linear", "percent", "speed",
+)  # fmt: skip
+EASY_ONLY = ("average", "remainder", "convert", "proportion", "sequence", "power")
+#: Every other skill is rare at both levels.
+RARE = tuple(name for name in SKILLS if name not in PLENTIFUL + EASY_ONLY)
+RARE_SHARE = 0.0006  # of the mix, for each rare skill and each hard level of an easy-only skill
+DRILL_SHARE = 0.2
+PER_LEVEL = 12  # measured problems for each skill and level, in each split
+SPLITS = ("probe", "dev", "test")
+REPLAY = 12_000
+
+
+def kind_of(skill: str, level: int) -> str:
+    """``plentiful``, ``easy_only`` (its easy level), ``hard`` (the level it lacks) or ``rare``."""
+    if skill in PLENTIFUL:
+        return "plentiful"
+    if skill in EASY_ONLY:
+        return "easy_only" if level == 1 else "hard"
+    return "rare"
+
+
+class Writer:
+    """Lets through problems that are no twin of a measured one and, where ``unique``, no copy of an earlier one."""
+
+    def __init__(self) -> None:
+        self.texts: set[str] = set()
+        self.twins: set[str | None] = set()
+
+    def fresh(self, item: Generated, *, measured: bool, unique: bool = True) -> bool:
+        """Whether the problem may be written; remembers it if so."""
+        text, signature = normalise_text(item.statement), number_signature(item.statement, item.answer)
+        if (unique and text in self.texts) or (signature is not None and signature in self.twins):
+            return False
+        self.texts.add(text)
+        if measured:
+            self.twins.add(signature)
+        return True
+
+
+def measured_split(rng: random.Random, writer: Writer) -> list[Generated]:
+    """``PER_LEVEL`` problems for each skill and level."""
+    found = []
+    for skill in SKILLS.values():
+        for level in LEVELS:
+            count = 0
+            while count < PER_LEVEL:
+                item = skill.generate(rng, level)
+                if writer.fresh(item, measured=True):
+                    found.append(item)
+                    count += 1
+    return found
+
+
+def mix(rng: random.Random, writer: Writer, size: int, *, unique: bool) -> Iterator[Generated]:
+    """``size`` problems of the validated mix with its skew: exact numbers of each kind, in random order."""
+    cells = [(skill, level) for skill in SKILLS for level in LEVELS]
+    common = [cell for cell in cells if kind_of(*cell) in ("plentiful", "easy_only")]
+    rare = [cell for cell in cells if kind_of(*cell) == "hard"] + [(skill, 0) for skill in RARE]
+    plan: list[tuple[str, int]] = [("drill", 1)] * round(size * DRILL_SHARE)
+    for cell in rare:
+        plan += [cell] * max(1, round(size * RARE_SHARE))
+    plan += [common[i % len(common)] for i in range(size - len(plan))]
+    rng.shuffle(plan)
+    for name, level in plan:
+        for _ in range(10_000):
+            item = drill(rng) if name == "drill" else SKILLS[name].generate(rng, level or rng.choice(LEVELS))
+            if writer.fresh(item, measured=False, unique=unique):
+                yield item
+                break
+        else:
+            raise SystemExit(f"{name} level {level} has too few different problems for a mix of {size}")
+
+
+def write(path: Path, items: list[Generated]) -> None:
+    """One problem a line, without labels."""
+    rows = ({"question": item.statement, "solution": item.solution, "answer": item.answer} for item in items)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def main() -> None:
+    """Write all files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pretrain-examples", type=int, default=108_000)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    writer, labels = Writer(), []
+    for split in SPLITS:
+        items = measured_split(random.Random(derive_seed(arguments.seed, split)), writer)
+        write(arguments.out / f"{split}.jsonl", items)
+        for item in items:
+            key = sha256_text(normalise_text(item.statement))
+            labels.append(
+                {"statement": key, "skill": item.skill, "level": item.level, "kind": kind_of(item.skill, item.level)}
+            )
+    (arguments.out / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labels), encoding="utf-8")
+    for name, size in (("replay", REPLAY), ("pretrain", arguments.pretrain_examples)):
+        # The corpus is larger than some skills have problems: it may repeat itself, the replay may not.
+        items = list(mix(random.Random(derive_seed(arguments.seed, name)), writer, size, unique=name == "replay"))
+        write(arguments.out / f"{name}.jsonl", items)
+        print(f"{name}: {len(items)} problems")
+
+
+if __name__ == "__main__":
+    main()
