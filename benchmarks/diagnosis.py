@@ -24,7 +24,7 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, sil
 
 from memory.clusters import Clustering, ClusterRule, cluster
 from memory.embedding import SentenceEmbedder
-from memory.ids import derive_seed
+from memory.ids import derive_seed, normalise_text, sha256_text
 from memory.index import Vectors, kmeans, nearest
 from memory.masking import mask_corpus
 
@@ -66,13 +66,13 @@ TEXTS = (
 
 def load(folder: Path) -> list[Item]:
     """The probe problems with skill and whether the student is weak on them, in an order of their own."""
-    labels = {row["id"]: row for row in _rows(folder / "labels.jsonl")}
+    labels = {row["statement"]: row for row in _rows(folder / "labels.jsonl")}
     found = []
     for row in _rows(folder / "probe.jsonl"):
-        hidden = labels[row["id"]]
-        weak = hidden["group"] == "rare" or (hidden["group"] == "easy_only" and int(hidden["level"]) > 1)
-        found.append(Item(row["id"], row["question"], row["solution"], hidden["skill"], weak))
-    return sorted(found, key=lambda item: item.statement)
+        key = sha256_text(normalise_text(row["question"]))
+        hidden = labels[key]
+        found.append(Item(key, row["question"], row["solution"], hidden["skill"], hidden["kind"] in ("rare", "hard")))
+    return sorted(found, key=lambda item: item.id)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -84,13 +84,13 @@ def failing(items: Sequence[Item], seed: int) -> list[Item]:
     return [
         item
         for item in items
-        if derive_seed(seed, item.statement) / 0x7FFF_FFFF < (FAILS_OFTEN if item.weak else FAILS_SELDOM)
+        if derive_seed(seed, item.id) / 0x7FFF_FFFF < (FAILS_OFTEN if item.weak else FAILS_SELDOM)
     ]
 
 
 def wrong_answer(item: Item, seed: int) -> str:
     """The worked solution with one digit in four changed: the right shape with wrong arithmetic."""
-    rng = random.Random(derive_seed(seed, item.statement, "wrong"))
+    rng = random.Random(derive_seed(seed, item.id, "wrong"))
     return re.sub(r"\d", lambda match: str(rng.randrange(10)) if rng.random() < 0.25 else match.group(), item.solution)
 
 

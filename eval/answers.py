@@ -28,9 +28,8 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)|\\boxed[ \t]+(?=[-\w.])")
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S[^\n]*)$", re.MULTILINE)
 _A_LINE = re.compile(r"^[ \t*]*A:[ \t*]*(\S[^\n]*)$")
 _ANSWER_LINE = re.compile(r"^[ \t*#]*(?:final[ \t]+)?answer[ \t*]*:[ \t*]*(\S[^\n]*)$", re.MULTILINE | re.IGNORECASE)
-_ANSWER_IS = re.compile(
-    r"\banswer[ \t]*(?:is|:|=|equals)[ \t]*:?[ \t]*(?P<body>[^\n]{1,400}?)(?=\.(?:\s|$)|\n|$)", re.IGNORECASE
-)
+_ANSWER_IS = re.compile(r"\banswer[ \t]*(?:is|:|=|equals)[ \t]*:?[ \t]*(?=[^\s])", re.IGNORECASE)
+_SENTENCE = re.compile(r"[^\n]{1,400}?(?=\.(?:\s|$)|\n|$)")
 _LAST_NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s?/\s?\d+)?\s?%?")
 
 
@@ -57,11 +56,11 @@ def extract(text: str, *, allow_last_number: bool = False) -> str | None:
     found = extract_marked(text)
     if found is not None:
         return found
-    for match in _last(_ANSWER_LINE, text), _last(_ANSWER_IS, text):
-        if match is not None:
-            answer = _clean(match.group(match.lastgroup or 1))
-            if answer:
-                return answer
+    match = _last(_ANSWER_LINE, text)
+    if match is None and (said := _last(_ANSWER_IS, text)):
+        match = _SENTENCE.match(text, said.end())
+    if match is not None and (answer := _clean(match.group(match.lastindex or 0))):
+        return answer
     if allow_last_number:
         match = _last(_LAST_NUMBER, text)
         return match.group().strip() if match else None

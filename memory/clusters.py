@@ -29,8 +29,8 @@ class ClusterRule:
     """How many clusters, and how large they may be."""
 
     k: int | None = None
-    target_size: int = 12
-    max_size: int = 24
+    target_size: int = 8
+    max_size: int = 16
     min_size: int = 2
 
     def scaled(self, n: int) -> ClusterRule:

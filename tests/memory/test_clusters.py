@@ -43,7 +43,7 @@ def test_planted_groups_are_found_and_stable() -> None:
 
 def test_noise_is_not_stable() -> None:
     vectors = normalise_rows(np.random.default_rng(0).normal(size=(96, 32)).astype(np.float32))
-    rule = ClusterRule()
+    rule = ClusterRule(target_size=12, max_size=24)
     steady = stability(vectors, cluster(vectors, rule, 0), rule, 0, 3)
     assert steady.overall is not None
     assert steady.overall < 0.6
@@ -103,7 +103,7 @@ def test_a_configured_k_is_kept_as_far_as_there_are_vectors() -> None:
 def test_many_failures_make_larger_clusters_not_more() -> None:
     rule = ClusterRule(target_size=12, max_size=24).scaled(12 * MAX_CLUSTERS * 10)
     assert (rule.target_size, rule.max_size) == (120, 240)
-    assert "at most 24" in ClusterRule().text(335, 30)
+    assert "at most 16" in ClusterRule().text(335, 30)
     with pytest.raises(ValueError, match="nothing"):
         cluster(np.zeros((0, 4), dtype=np.float32), ClusterRule(), 0)
 
