@@ -86,8 +86,8 @@ class DiagnoseConfig(Section):
     mask: bool = True
     embed_wrong_answer: bool = False
     k: int | Literal["auto"] = "auto"
-    target_cluster_size: int = Field(default=12, ge=2)
-    max_cluster_size: int = Field(default=24, ge=2)
+    target_cluster_size: int = Field(default=8, ge=2)
+    max_cluster_size: int = Field(default=16, ge=2)
     min_cluster_size: int = Field(default=2, ge=1)
     stability_seeds: int = Field(default=3, ge=0)
 

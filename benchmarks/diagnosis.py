@@ -193,9 +193,9 @@ def gsm8k(folder: Path, embedder: SentenceEmbedder, seeds: int) -> dict[str, flo
 def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str], first: str) -> str:
     """A Markdown table."""
     lines = [f"| {first} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    lines += [
-        f"| {name} | {' | '.join(f'{row.get(column, 0):.4g}' for column in columns)} |" for name, row in rows.items()
-    ]
+    for name, row in rows.items():
+        cells = ["-" if column not in row else f"{row[column]:.4g}" for column in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ import re
 import resource
 import select
 import signal
-import sys
+import time
 from typing import Any, NoReturn
 
 MEMORY_BYTES = 2 << 30
@@ -50,11 +50,13 @@ def serve() -> None:
     load()
     print(json.dumps({"ready": os.getpid()}), file=replies, flush=True)
     child: _Child | None = None
+    jobs = _Jobs()
     try:
-        for line in sys.stdin:
-            job = json.loads(line)
+        while line := jobs.next():
             child = child or _Child()
-            reply = child.ask(line, float(job["timeout"]))
+            reply = child.ask(line, float(json.loads(line)["timeout"]), jobs)
+            if reply is None:
+                break
             if reply["how"] in ("timeout", "crashed"):
                 child.kill()
                 child = None
@@ -62,6 +64,38 @@ def serve() -> None:
     finally:
         if child is not None:
             child.kill()
+
+
+class _Jobs:
+    """Lines from stdin, one at a time; over when stdin closes or the parent process is gone."""
+
+    def __init__(self) -> None:
+        self.parent = os.getppid()
+        self.buffer = b""
+
+    def next(self) -> bytes:
+        """The next line, or nothing when there will be none."""
+        while b"\n" not in self.buffer:
+            # A process forked by the parent may hold stdin open after the parent's death.
+            ready, _, _ = select.select([0], [], [], 1.0)
+            block = os.read(0, 1 << 16) if ready else b""
+            if os.getppid() != self.parent or (ready and not block):
+                return b""
+            self.buffer += block
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line + b"\n"
+
+    def wait(self, descriptor: int, seconds: float) -> bool | None:
+        """Whether the descriptor can be read within the time; None when the parent is gone meanwhile."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            # The parent sends nothing while it waits for a reply: stdin readable means stdin closed.
+            ready, _, _ = select.select([descriptor, 0], [], [], min(left, 1.0))
+            if descriptor in ready:
+                return True
+            if 0 in ready or os.getppid() != self.parent:
+                return None
+        return False
 
 
 class _Child:
@@ -78,12 +112,13 @@ class _Child:
         os.close(down_read)
         os.close(up_write)
 
-    def ask(self, line: str, timeout: float) -> dict[str, Any]:
+    def ask(self, line: bytes, timeout: float, jobs: _Jobs) -> dict[str, Any] | None:
+        """The child's reply, or what became of it; None when nobody waits for it any more."""
         try:
-            os.write(self.down, line.encode("utf-8"))  # jobs are shorter than a pipe's buffer
-            ready, _, _ = select.select([self.up], [], [], timeout)
+            os.write(self.down, line)  # jobs are shorter than a pipe's buffer
+            ready = jobs.wait(self.up, timeout)
             if not ready:
-                return {"word": None, "how": "timeout"}
+                return None if ready is None else {"word": None, "how": "timeout"}
             reply = os.read(self.up, MAX_REPLY)
         except OSError:
             reply = b""

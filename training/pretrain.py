@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from eval.engines.chat import encode_text, render_prompt, to_messages
+from eval.engines.chat import encode_texts, render_prompt, to_messages
 from memory.errors import DataError, UsageError
 from memory.ids import canonical_json, derive_seed, sha256_text
 from memory.strict import apply_override, read_yaml, validate
@@ -219,10 +219,11 @@ def _check(config: PretrainConfig, output_dir: Path, overwrite: bool) -> None:
 
 
 def _encode(tokenizer: Any, pairs: Sequence[tuple[str, str]], max_length: int) -> list[Encoded]:
+    prompts = encode_texts(tokenizer, [render_prompt(tokenizer, to_messages(statement)) for statement, _ in pairs])
+    solutions = encode_texts(tokenizer, [solution for _, solution in pairs])
     found = []
-    for statement, solution in pairs:
-        prompt = encode_text(tokenizer, render_prompt(tokenizer, to_messages(statement)))
-        ids = [*prompt, *encode_text(tokenizer, solution), tokenizer.eos_token_id]
+    for (statement, _), prompt, answer in zip(pairs, prompts, solutions, strict=True):
+        ids = [*prompt, *answer, tokenizer.eos_token_id]
         if len(ids) > max_length:
             raise DataError(
                 f"An example has {len(ids)} tokens, more than max_length {max_length}; "

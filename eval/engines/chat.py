@@ -6,6 +6,7 @@ generation or grading. transformers is imported only when a tokenizer is loaded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from eval.engines.base import Messages
@@ -63,9 +64,17 @@ def render_prompt(tokenizer: Any, messages: Messages) -> str:
     return str(text)
 
 
+def encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of rendered texts or of completions; nothing is added and nothing is cut."""
+    if not texts:
+        return []
+    found = tokenizer(list(texts), add_special_tokens=False, truncation=False, padding=False, verbose=False)
+    return [list(ids) for ids in found["input_ids"]]
+
+
 def encode_text(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of rendered text or of a completion; nothing is added and nothing is cut."""
-    return list(tokenizer(text, add_special_tokens=False, truncation=False, padding=False, verbose=False)["input_ids"])
+    """Token ids of one text; for many, `encode_texts` is several times faster."""
+    return encode_texts(tokenizer, [text])[0]
 
 
 def encode_prompt(tokenizer: Any, messages: Messages) -> list[int]:

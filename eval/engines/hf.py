@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.engines.base import Messages, Progress, Sample, Sampling
-from eval.engines.chat import encode_text, load_tokenizer, render_prompt
+from eval.engines.chat import encode_texts, load_tokenizer, render_prompt
 from memory.errors import EngineError
 from memory.ids import derive_seed, fingerprint, sha256_file
 from memory.records import Finish
@@ -97,7 +97,7 @@ class TransformersEngine:
         model, tokenizer = self._load()
         texts = [self._render(tokenizer, messages) for messages in prompts]
         asked = Counter(texts)  # the same prompt twice is answered once
-        encoded = {text: encode_text(tokenizer, text) for text in sorted(asked)}
+        encoded = dict(zip(asked, encode_texts(tokenizer, list(asked)), strict=True))
         distinct = 1 if sampling.temperature == 0 else sampling.n
         room = _max_positions(model) - sampling.max_new_tokens
         samples: dict[str, list[Sample]] = {text: [_TOO_LONG] * distinct for text in encoded}
