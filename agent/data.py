@@ -11,10 +11,11 @@ from pathlib import Path
 
 from agent.config import DataConfig, DataFile, RunConfig
 from eval.benchmarks.table import read_problems
-from eval.overlap import number_signature, text_hash
+from eval.overlap import number_signatures, text_hash
 from memory.errors import DataError, MixError
 from memory.ids import fingerprint, sha256_text
 from memory.records import Problem, Split, refuse_labels
+from training.mixing import replay_needed
 
 #: Kinds of twin for which a replay problem is left out.
 SEALED = (Split.PROBE, Split.DEV, Split.TEST)
@@ -85,12 +86,12 @@ def _refuse_shared(splits: Mapping[Split, Sequence[Problem]], data: DataConfig) 
 def _without_twins(replay: Sequence[Problem], sealed: Sequence[Problem]) -> tuple[list[Problem], dict[str, int]]:
     """Leave out replay problems with the text, or the numbers and answer, of a problem that is measured."""
     texts = {text_hash(problem.statement) for problem in sealed}
-    numbers = {number_signature(problem.statement, problem.answer) for problem in sealed} - {None}
+    numbers = {mark for problem in sealed for mark in number_signatures(problem.statement, problem.answer)}
     kept, dropped = [], {"same_text": 0, "same_numbers": 0}
     for problem in replay:
         if text_hash(problem.statement) in texts:
             dropped["same_text"] += 1
-        elif number_signature(problem.statement, problem.answer) in numbers:
+        elif not numbers.isdisjoint(number_signatures(problem.statement, problem.answer)):
             dropped["same_numbers"] += 1
         else:
             kept.append(problem)
@@ -122,7 +123,7 @@ def _check_replay(config: RunConfig, available: int, dropped: Mapping[str, int])
     if mix.new == 0:
         return
     rounds = config.loop.max_rounds if config.anneal.get("start_from", "last") == "base" else 1
-    needed = round(config.allocate.new_examples * rounds * mix.replay / mix.new)
+    needed = replay_needed(config.allocate.new_examples * rounds, mix.new)
     if needed > available:
         copies = sum(dropped.values())
         raise MixError(

@@ -129,7 +129,7 @@ class _Worker:
         root = str(Path(__file__).resolve().parent.parent)
         paths = [root, *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from eval.math_worker import serve; serve()"],
+            [sys.executable, "-P", "-c", "from eval.math_worker import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from eval.overlap import number_signature
+from eval.overlap import number_signatures
 from memory.ids import derive_seed, normalise_text, sha256_text
 from synthesis.world.base import Generated
 from synthesis.world.skills import LEVELS, SKILLS, drill
@@ -47,16 +47,16 @@ class Writer:
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
-        self.twins: set[str | None] = set()
+        self.twins: set[str] = set()
 
     def fresh(self, item: Generated, *, measured: bool, unique: bool = True) -> bool:
         """Whether the problem may be written; remembers it if so."""
-        text, signature = normalise_text(item.statement), number_signature(item.statement, item.answer)
-        if (unique and text in self.texts) or (signature is not None and signature in self.twins):
+        text, signatures = normalise_text(item.statement), number_signatures(item.statement, item.answer)
+        if (unique and text in self.texts) or not self.twins.isdisjoint(signatures):
             return False
         self.texts.add(text)
         if measured:
-            self.twins.add(signature)
+            self.twins |= signatures
         return True
 
 

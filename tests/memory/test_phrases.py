@@ -18,8 +18,10 @@ def test_the_formula_by_hand() -> None:
     # two classes: "red red blue", "blue"; pairs "red blue" and no "red red"; A = (4 + 1) / 2
     (first, second) = keyphrases([["red red blue"], ["blue"]])
     scores = {
-        "red": 2 / 4 * math.log(1 + 2.5 / 2), "red blue": 1 / 4 * math.log(1 + 2.5), "blue": 1 / 4 * math.log(1 + 2.5 / 2)
-    }  # fmt: skip
+        "red": 2 / 4 * math.log(1 + 2.5 / 2),
+        "red blue": 1 / 4 * math.log(1 + 2.5),
+        "blue": 1 / 4 * math.log(1 + 2.5 / 2),
+    }
     best = sorted(scores, key=lambda term: -scores[term])
     assert best == ["red", "red blue", "blue"]
     assert first == ("red", "red blue")  # "blue" is in a better phrase
