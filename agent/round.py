@@ -5,6 +5,7 @@ probe -> diagnose -> allocate -> draft -> verify -> mix -> anneal -> measure -> 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def gather(
         missing = {weakness: n - have[weakness] for weakness, n in quota.items() if n > have[weakness]}
         if not missing:
             break
-        wanted = {weakness: -(-round(n * config.overdraft * 1000) // 1000) for weakness, n in missing.items()}
+        wanted = {weakness: math.ceil(n * config.overdraft - 1e-9) for weakness, n in missing.items()}
         new_batches = step(DRAFT, wanted, diagnosis, failed, strategy, parts.teacher, wave=wave)
         drafts = [draft for batch in new_batches for draft in batch.drafts]
         verifiers = parts.verifiers((*state.seen, *(draft.problem for draft in accepted)))

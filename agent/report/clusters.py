@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from agent.report.status import read_records, rounds_of
-from agent.report.terminal import safe
+from agent.report.terminal import plain_table, safe, short
 from memory.errors import UsageError
 from memory.records import Allocation, Attempt, Diagnosis, Outcome, Problem, Weakness
 from memory.store import RunFolder
@@ -92,16 +91,14 @@ def trend_text(entry: dict[str, Any]) -> str:
 
 def print_clusters(found: dict[str, Any], console: Console) -> None:
     """The table, then the first example of each cluster."""
-    table = Table(
-        title=f"{found['run']} round {found['round']}: {len(found['clusters'])} clusters", title_justify="left"
-    )
+    table = plain_table(f"{found['run']} round {found['round']}: {len(found['clusters'])} clusters")
     table.add_column("id", no_wrap=True)
     table.add_column("label")
-    for heading in ("failed", "of", "rate %", "95 %", "trend", "budget"):
+    for heading in ("failed", "of", "%", "95 %", "trend", "budget"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in found["clusters"]:
         table.add_row(
-            entry["id"],
+            short(entry["id"]),
             Text(safe(entry["label"], 60)),
             str(entry["failures"]),
             str(entry["n"]),
@@ -120,5 +117,5 @@ def print_clusters(found: dict[str, Any], console: Console) -> None:
         for example in entry["examples"][:1]:
             answer = safe(str(example["student"]), 60)
             gold = safe(example["answer"], 40)
-            line = f"{entry['id']}: {safe(example['statement'], 160)} (gold {gold}, student {answer})"
+            line = f"{short(entry['id'])}: {safe(example['statement'], 160)} (gold {gold}, student {answer})"
             console.print(Text(line), soft_wrap=True)

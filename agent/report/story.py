@@ -10,7 +10,7 @@ from rich.text import Text
 
 from agent.report.clusters import clusters, trend_text
 from agent.report.status import status
-from agent.report.terminal import change, interval, print_status, safe
+from agent.report.terminal import change, interval, plain_table, print_status, safe, short
 from memory.store import RunFolder
 
 LARGEST = 8
@@ -47,10 +47,12 @@ def print_story(found: dict[str, Any], console: Console) -> None:
 
 
 def _largest(diagnosis: dict[str, Any]) -> Table:
-    table = Table(title=f"largest of {len(diagnosis['clusters'])} clusters", title_justify="left")
+    table = plain_table(f"largest of {len(diagnosis['clusters'])} clusters")
     for heading in ("id", "label", "failed / n", "trend", "budget"):
         table.add_column(heading)
     for item in diagnosis["clusters"][:LARGEST]:
         label = Text(safe(item["label"], 60))
-        table.add_row(item["id"], label, f"{item['failures']} / {item['n']}", trend_text(item), str(item["budget"]))
+        table.add_row(
+            short(item["id"]), label, f"{item['failures']} / {item['n']}", trend_text(item), str(item["budget"])
+        )
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,16 @@ def safe(text: str, limit: int = 400) -> str:
 
 def _is_hostile(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co")
+
+
+def plain_table(title: str = "") -> Table:
+    """A table without vertical lines, so that rows fit 80 columns."""
+    return Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def short(record_id: str) -> str:
+    """The beginning of an id that `remedial show` takes."""
+    return record_id[:10]
 
 
 def interval(entry: dict[str, Any] | None) -> str:
@@ -35,15 +46,18 @@ def change(entry: dict[str, Any] | None) -> str:
 
 
 def print_status(found: dict[str, Any], console: Console) -> None:
-    """The round table and the sealed-test result."""
-    console.print(round_table(found))
+    """The round tables and the sealed-test result."""
+    console.print(result_table(found))
+    if found["rounds"]:
+        console.print(work_table(found))
     for entry in found["rounds"]:
         if entry.get("reason"):
             refused = ", ".join(f"{reason} {n}" for reason, n in entry["refused"].items()) or "none"
-            console.print(Text(f"round {entry['index']}: {entry['decision']}: {entry['reason']}; refused: {refused}"))
+            line = f"round {entry['index']}: {entry['reason']}; refused: {refused}"
+            console.print(Text(line), soft_wrap=True)
     if found["stop_reason"]:
         console.print(Text(f"stopped: {found['stop_reason']} ({found['stop_detail']})"))
-    console.print(Text(test_line(found)))
+    console.print(Text(test_line(found)), soft_wrap=True)
     if found["adapter"]:
         console.print(Text(f"adapter: {found['adapter']} (rank {found['adapter_rank']})"))
     if found["state"] != "finished":
@@ -61,44 +75,42 @@ def test_line(found: dict[str, Any]) -> str:
     )
 
 
-def round_table(found: dict[str, Any]) -> Table:
-    """One row a round, the base first."""
-    table = Table(title=f"{found['run']}: {found['state']}", title_justify="left")
-    for heading in ("round", "dev accuracy", "paired change", "guard vs base"):
+def result_table(found: dict[str, Any]) -> Table:
+    """What each round brought: one row a round, the base first. Fits 80 columns."""
+    table = plain_table(f"{found['run']}: {found['state']}")
+    for heading in ("round", "dev accuracy %", "paired change", "guard vs base", "decision"):
         table.add_column(heading, no_wrap=True)
-    for heading in (
-        "clusters",
-        "shrunk/grown",
-        "drafted",
-        "accepted",
-        "refused",
-        "train tokens",
-        "teacher tokens",
-        "s",
-    ):
-        table.add_column(heading, justify="right")
-    table.add_column("decision")
     base = found.get("base") or {}
-    table.add_row("base", interval(base.get("dev")), *["-"] * 10, "")
+    table.add_row("base", interval(base.get("dev")), "-", "-", "")
     for entry in found["rounds"]:
-        clusters = entry.get("clusters", {})
         guard = next(iter(entry.get("guards", {}).values()), None)
+        decision = (entry["decision"] or "unfinished").replace("_", " ")
+        table.add_row(str(entry["index"]), interval(entry["dev"]), change(entry["dev"]), change(guard), decision)
+    return table
+
+
+def work_table(found: dict[str, Any]) -> Table:
+    """What each round did: clusters shrunk and grown, drafts, tokens trained and asked for. Fits 80 columns."""
+    table = plain_table("clusters (shrunk/grown), drafts, tokens trained and asked for, seconds")
+    table.add_column("round", no_wrap=True)
+    for heading in ("clusters", "drafted", "accepted", "refused", "trained", "teacher", "s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in found["rounds"]:
+        clusters = entry.get("clusters")
         table.add_row(
             str(entry["index"]),
-            interval(entry["dev"]),
-            change(entry["dev"]),
-            change(guard),
-            str(clusters.get("n", "-")),
-            f"{clusters.get('shrunk', 0)}/{clusters.get('grown', 0)}",
+            f"{clusters['n']} ({clusters['shrunk']}/{clusters['grown']})" if clusters else "-",
             _count(entry, "drafted"),
             _count(entry, "accepted"),
             str(sum(entry["refused"].values())) if "refused" in entry else "-",
-            _count(entry, "train_tokens"),
-            _count(entry, "teacher_tokens"),
+            *(_thousands(entry, key) for key in ("train_tokens", "teacher_tokens")),
             f"{sum(entry['seconds'].values()):.0f}",
-            entry["decision"] or "unfinished",
         )
     return table
+
+
+def _thousands(entry: dict[str, Any], key: str) -> str:
+    return f"{entry[key] / 1000:,.0f}k" if key in entry else "-"
 
 
 def _count(entry: dict[str, Any], key: str) -> str:

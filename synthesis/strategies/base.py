@@ -15,6 +15,10 @@ class Strategy(Protocol):
     def name(self) -> str:
         """The strategy's name in configs and records."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of name and settings."""
+
     def requests(
         self, weakness: Weakness, failed: Sequence[tuple[Problem, Attempt]], n: int, seed: int
     ) -> list[TeacherRequest]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from memory.ids import derive_seed, sha256_text
+from memory.ids import derive_seed, fingerprint, sha256_text
 from memory.records import (
     Attempt,
     Cost,
@@ -38,6 +38,11 @@ class Targeted:
 
     def __init__(self, exemplars_per_request: int = 4, problems_per_request: int = 16) -> None:
         self._shown, self._asked = exemplars_per_request, problems_per_request
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of name and settings."""
+        return fingerprint([self.name, self._shown, self._asked])
 
     def requests(
         self, weakness: Weakness, failed: Sequence[tuple[Problem, Attempt]], n: int, seed: int
