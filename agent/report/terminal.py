@@ -91,7 +91,7 @@ def result_table(found: dict[str, Any]) -> Table:
 
 def work_table(found: dict[str, Any]) -> Table:
     """What each round did: clusters shrunk and grown, drafts, tokens trained and asked for. Fits 80 columns."""
-    table = plain_table("clusters (shrunk/grown), drafts, tokens trained and asked for, seconds")
+    table = plain_table("clusters (shrunk/grown), drafts, tokens, seconds")
     table.add_column("round", no_wrap=True)
     for heading in ("clusters", "drafted", "accepted", "refused", "trained", "teacher", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
