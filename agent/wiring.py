@@ -65,6 +65,9 @@ def check_parts(config: RunConfig, data: RunData) -> None:
         UsageError: an unknown name, a missing model, a LoRA target that matches nothing, ``max_length`` below
             the data, a verifier that does not earn its place.
     """
+    from training.anneal import check_anneal, parse_config
+
+    settings = parse_config(config.anneal)
     make_strategy(config.draft.strategy, **strategy_settings(config))
     earn_place(verifiers_for(config, data, ()), data.replay[: config.verify.earn_place_sample])
     _check_embedder(config)
@@ -74,11 +77,9 @@ def check_parts(config: RunConfig, data: RunData) -> None:
         check_student(config.student.model_name_or_path)
         return
     check_model_folder(config.student.model_name_or_path)
-    from training.anneal import check_anneal, parse_config
-
     check_anneal(
         config.student.model_name_or_path,
-        parse_config(config.anneal),
+        settings,
         [Example(problem.id, problem.statement, problem.solution or "") for problem in data.replay],
         revision=config.student.revision,
         system_prompt=config.student.system_prompt,

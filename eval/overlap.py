@@ -151,6 +151,11 @@ class _View(NamedTuple):
 
     @classmethod
     def of(cls, statement: str, answer: str) -> _View:
+        """Read once: the same problem is asked about by several verifiers. Huge texts are not kept in memory."""
+        return _view(statement, answer) if len(statement) + len(answer) <= 4000 else cls.make(statement, answer)
+
+    @classmethod
+    def make(cls, statement: str, answer: str) -> _View:
         reading = read(statement)
         template = _template(statement, reading)
         values = " ".join(str(number.value) for number in reading.found)
@@ -168,6 +173,11 @@ class _View(NamedTuple):
         if not any(self.numeric):
             return set(_runs(self.words, GRAM))
         return {gram for at, gram in enumerate(_runs(self.words, GRAM)) if any(self.numeric[at : at + GRAM])}
+
+
+@lru_cache(maxsize=20_000)
+def _view(statement: str, answer: str) -> _View:
+    return _View.make(statement, answer)
 
 
 class OverlapIndex:

@@ -23,6 +23,7 @@ from memory.ids import normalise_text, sha256_text
 MAX_CHARS = 20_000  # beyond, nothing is read
 MAX_DIGITS = 300
 LARGEST_SOFT = 12
+LARGEST_IN_WORDS = 10**15
 
 _BEFORE = {
     **{char: f"^{digit} " for digit, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
@@ -41,10 +42,12 @@ _LATEX = (
     (re.compile(r"\\div(?![a-z])"), "/"),
 )
 _TOKEN = re.compile(
-    r"(?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9]|,[0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|(?<![0-9])\.[0-9]+)"
+    r"(?P<number>[0-9]+(?:,[0-9]+)*+(?:\.[0-9]+)?|\.[0-9]+)"
     r"|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)"
     r"|(?P<symbol>[^\s.,;:!?\"'“”„«»…_$\\\x00-\x1f\x7f])"
 )
+
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})++(?:\.[0-9]+)?")
 
 _ONES = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
@@ -126,6 +129,10 @@ def tokenise(text: str) -> tuple[str, ...]:
     kinds: list[str] = []
     for match in _TOKEN.finditer(text):
         token, kind = match.group(), match.lastgroup or ""
+        if kind == "number" and "," in token and not _THOUSANDS.fullmatch(token):  # a list without blanks
+            tokens += token.split(",")
+            kinds += ["number"] * (token.count(",") + 1)
+            continue
         if kind == "number":
             token = token.replace(",", "")
         elif kind == "word":
@@ -235,7 +242,7 @@ def _below_hundred(tokens: Sequence[str], at: int) -> tuple[int, int]:
 def _scaled(tokens: Sequence[str], start: int, end: int, current: int) -> Number:
     """Go on after a number below a hundred: ``hundred``, ``thousand``, each with what follows it."""
     total = 0
-    while _at(tokens, end) in _SCALES:
+    while _at(tokens, end) in _SCALES and total + current < LARGEST_IN_WORDS:
         scale = _SCALES[tokens[end]]
         current, end = current * scale, end + 1
         if scale == 12:

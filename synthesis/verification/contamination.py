@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from eval.overlap import VERSION as OVERLAP
-from eval.overlap import TwinKind, index_of
+from eval.overlap import OverlapIndex, TwinKind, index_of
 from memory.ids import fingerprint
 from memory.records import Check, CheckOutcome, Draft, Problem
 
@@ -42,10 +42,11 @@ class Contamination:
 
     def check(self, drafts: Sequence[Draft]) -> list[Check]:
         """One check for each draft, order kept. The evidence names the twin and its split."""
-        return [self._check(draft) for draft in drafts]
+        sealed = index_of(self._sealed)
+        return [self._check(draft, sealed) for draft in drafts]
 
-    def _check(self, draft: Draft) -> Check:
-        twin = index_of(self._sealed).find(draft.problem.statement, draft.problem.answer, self._kinds)
+    def _check(self, draft: Draft, sealed: OverlapIndex) -> Check:
+        twin = sealed.find(draft.problem.statement, draft.problem.answer, self._kinds)
         if twin is None:
             return Check(verifier=self.name, version=self.version, outcome=CheckOutcome.PASS)
         return Check(

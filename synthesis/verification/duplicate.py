@@ -49,11 +49,12 @@ class Duplicate:
         A draft that stands in the batch twice is kept once, where it stands first.
         """
         checks: dict[int, Check] = {}
+        pools = (("replay", index_of(self._replay)), ("accepted before", index_of(self._accepted)))
         batch = OverlapIndex()
         owner: dict[str, str] = {}  # problem id -> draft id, of those kept
         for position in sorted(range(len(drafts)), key=lambda at: (drafts[at].id, at)):
             draft = drafts[position]
-            check = self._against_pools(draft) or self._against_batch(draft, batch, owner)
+            check = self._against_pools(draft, pools) or self._against_batch(draft, batch, owner)
             if check is None:
                 batch.add(draft.problem)
                 owner[draft.problem.id] = draft.id
@@ -61,9 +62,9 @@ class Duplicate:
             checks[position] = check
         return [checks[position] for position in range(len(drafts))]
 
-    def _against_pools(self, draft: Draft) -> Check | None:
-        for where, pool in (("replay", self._replay), ("accepted before", self._accepted)):
-            twin = index_of(pool).find(draft.problem.statement, draft.problem.answer, self._kinds)
+    def _against_pools(self, draft: Draft, pools: Sequence[tuple[str, OverlapIndex]]) -> Check | None:
+        for where, pool in pools:
+            twin = pool.find(draft.problem.statement, draft.problem.answer, self._kinds)
             if twin is not None:
                 return self._word(CheckOutcome.FAIL, twin.kind, f"{twin.problem.id} ({where}) {twin.shared}".rstrip())
         return None

@@ -106,8 +106,8 @@ def _must_accept(verifier: Verifier, gold: Sequence[Problem]) -> list[Problem]:
         problem, check = next(pair for pair in decided if pair[1].outcome is CheckOutcome.FAIL)
         raise ConfigError(
             f"verify.verifiers: {verifier.name} refuses {len(decided) - len(accepted)} of {len(decided)} gold "
-            f"solutions of the replay, for example {_shown(problem)} as {check.reason}: {check.evidence}. Correct these "
-            "solutions in data.replay, or remove the verifier."
+            f"solutions of the replay, for example {_shown(problem)} as {check.reason}: {check.evidence}. Correct "
+            "these solutions in data.replay, or remove the verifier."
         )
     return accepted
 

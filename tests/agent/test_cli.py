@@ -17,7 +17,7 @@ HEAVY = ("torch", "transformers", "faiss", "numpy", "scipy", "pydantic", "rich",
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys, runpy\n"
+        "import sys, runpy\ncode = 0\n"
         "sys.argv = ['remedial', '--help']\n"
         "try:\n    runpy.run_module('agent.cli', run_name='__main__')\n"
         "except SystemExit as stop:\n    code = stop.code\n"
@@ -44,7 +44,12 @@ def test_a_foreign_sibling_package_is_refused(tmp_path: Path, root: Path) -> Non
     code = "from agent.cli import main; main()"
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"}
     done = subprocess.run(
-        [sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, "-c", code, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=tmp_path,
     )
     assert done.returncode == 1
     assert "'memory'" in done.stderr
