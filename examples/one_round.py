@@ -15,8 +15,7 @@ from pathlib import Path
 from agent.allocate import allocate
 from agent.config import DecideConfig, DiagnoseConfig, LoopConfig
 from agent.decide import decide
-from agent.demo import demo_teacher, problem, scripted_student, write_demo
-from agent.demo import FAMILIES
+from agent.demo import FAMILIES, demo_teacher, problem, scripted_student, write_demo
 from agent.diagnose import diagnose
 from agent.round import failed_pairs
 from eval.benchmarks.jsonl import ProblemSet

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 from eval.overlap import number_signatures
@@ -60,21 +59,16 @@ class Writer:
         return True
 
 
-def measured_split(rng: random.Random, writer: Writer) -> list[Generated]:
+def measured_split(seed: int, split: str, writer: Writer) -> list[Generated]:
     """``PER_LEVEL`` problems for each skill and level."""
-    found = []
-    for skill in SKILLS.values():
-        for level in LEVELS:
-            count = 0
-            while count < PER_LEVEL:
-                item = skill.generate(rng, level)
-                if writer.fresh(item, measured=True):
-                    found.append(item)
-                    count += 1
-    return found
+    cells = [(name, level) for name in SKILLS for level in LEVELS for _ in range(PER_LEVEL)]
+    return [
+        fresh_item(derive_seed(seed, split, index), name, level, writer, measured=True)
+        for index, (name, level) in enumerate(cells)
+    ]
 
 
-def mix(rng: random.Random, writer: Writer, size: int, *, unique: bool) -> Iterator[Generated]:
+def mix(seed: int, name: str, size: int, writer: Writer, *, unique: bool) -> list[Generated]:
     """``size`` problems of the validated mix with its skew: exact numbers of each kind, in random order."""
     cells = [(skill, level) for skill in SKILLS for level in LEVELS]
     common = [cell for cell in cells if kind_of(*cell) in ("plentiful", "easy_only")]
@@ -83,15 +77,23 @@ def mix(rng: random.Random, writer: Writer, size: int, *, unique: bool) -> Itera
     for cell in rare:
         plan += [cell] * max(1, round(size * RARE_SHARE))
     plan += [common[i % len(common)] for i in range(size - len(plan))]
-    rng.shuffle(plan)
-    for name, level in plan:
-        for _ in range(10_000):
-            item = drill(rng) if name == "drill" else SKILLS[name].generate(rng, level or rng.choice(LEVELS))
-            if writer.fresh(item, measured=False, unique=unique):
-                yield item
-                break
-        else:
-            raise SystemExit(f"{name} level {level} has too few different problems for a mix of {size}")
+    random.Random(derive_seed(seed, name)).shuffle(plan)
+    return [
+        fresh_item(derive_seed(seed, name, index), skill, level, writer, unique=unique)
+        for index, (skill, level) in enumerate(plan)
+    ]
+
+
+def fresh_item(
+    seed: int, name: str, level: int, writer: Writer, *, measured: bool = False, unique: bool = True
+) -> Generated:
+    """One problem that may be written. Each has a seed of its own, so that a refusal changes no other problem."""
+    rng = random.Random(seed)
+    for _ in range(10_000):
+        item = drill(rng) if name == "drill" else SKILLS[name].generate(rng, level or rng.choice(LEVELS))
+        if writer.fresh(item, measured=measured, unique=unique):
+            return item
+    raise SystemExit(f"{name} level {level} has too few different problems; ask for fewer")
 
 
 def write(path: Path, items: list[Generated]) -> None:
@@ -110,7 +112,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     writer, labels = Writer(), []
     for split in SPLITS:
-        items = measured_split(random.Random(derive_seed(arguments.seed, split)), writer)
+        items = measured_split(arguments.seed, split, writer)
         write(arguments.out / f"{split}.jsonl", items)
         for item in items:
             key = sha256_text(normalise_text(item.statement))
@@ -120,7 +122,7 @@ def main() -> None:
     (arguments.out / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labels), encoding="utf-8")
     for name, size in (("replay", REPLAY), ("pretrain", arguments.pretrain_examples)):
         # The corpus is larger than some skills have problems: it may repeat itself, the replay may not.
-        items = list(mix(random.Random(derive_seed(arguments.seed, name)), writer, size, unique=name == "replay"))
+        items = mix(arguments.seed, name, size, writer, unique=name == "replay")
         write(arguments.out / f"{name}.jsonl", items)
         print(f"{name}: {len(items)} problems")
 

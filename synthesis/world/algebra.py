@@ -21,7 +21,7 @@ def _linear(rng: random.Random, level: int) -> Drawn:
 
 
 def _ages(rng: random.Random, level: int) -> Drawn:
-    k, b = (rng.randint(2, 9), rng.randint(4, 49)) if level == 1 else (rng.randint(2, 6), rng.randint(4, 24))
+    k, b = (rng.randint(2, 9), rng.randint(4, 69)) if level == 1 else (rng.randint(2, 6), rng.randint(4, 24))
     if level == 1:
         s = (k + 1) * b
         return {"k": k, "s": s}, f"{k}+1={k + 1}. {div(s, k + 1)}", str(b)

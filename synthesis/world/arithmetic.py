@@ -31,7 +31,7 @@ def _multiply(rng: random.Random, level: int) -> Drawn:
 
 
 def _share(rng: random.Random, level: int) -> Drawn:
-    d, q = (rng.randint(3, 9), rng.randint(11, 89)) if level == 1 else (rng.randint(11, 29), rng.randint(12, 69))
+    d, q = (rng.randint(3, 9), rng.randint(11, 129)) if level == 1 else (rng.randint(11, 29), rng.randint(12, 69))
     n = d * q
     if level == 1:
         return {"a": n, "b": d}, div(n, d), str(q)

@@ -26,7 +26,7 @@ def _percent(rng: random.Random, level: int) -> Drawn:
 
 def _discount(rng: random.Random, level: int) -> Drawn:
     if level == 1:
-        p, n = rng.choice((10, 20, 30, 40)), 10 * rng.randint(3, 99)
+        p, n = rng.choice((10, 20, 30, 40)), 10 * rng.randint(3, 149)
         part = n * p // 100
         steps = f"{n}/10={n // 10}. " + (f"{mul(n // 10, p // 10)}. " if p > 10 else "") + sub(n, part)
         return {"p": p, "a": n}, steps, str(n - part)
