@@ -148,6 +148,7 @@ class _View(NamedTuple):
     signatures: frozenset[str]
     words: tuple[str, ...]
     numeric: tuple[bool, ...]  # which words are numbers
+    values: frozenset[str]  # the numbers among the words
 
     @classmethod
     def of(cls, statement: str, answer: str) -> _View:
@@ -166,6 +167,7 @@ class _View(NamedTuple):
             signatures=_signatures(reading, answer_key(answer)),
             words=tuple(reading.words(masked=False)),
             numeric=reading.numeric(),
+            values=frozenset(str(number.value) for number in reading.found),
         )
 
     def grams(self) -> set[str]:
@@ -234,6 +236,8 @@ class OverlapIndex:
                 candidates.update(postings)
         for identity in sorted(candidates):
             problem, other = self._views[identity]
+            if not (view.values <= other.values or other.values <= view.values):
+                continue  # a number would be left over
             share = _shared(view, other)
             if share >= COVERAGE:
                 return problem, f"{share:.0%} of the words"

@@ -87,7 +87,7 @@ def _remainder(rng: random.Random, level: int) -> Drawn:
             f"{d}*{tens}={d * tens}. {sub(n, d * tens)}. {d}*{q - tens}={d * (q - tens)}. {sub(rest, d * (q - tens))}"
         )
     else:
-        steps = f"{d}*{q}={d * q}. {sub(n, d * q)}"
+        steps = f"{mul(d, q)}. {sub(n, d * q)}"
     return {"a": n, "b": d}, steps, str(r)
 
 

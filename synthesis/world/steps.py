@@ -13,13 +13,21 @@ def _parts(n: int) -> list[int]:
 
 
 def add(a: int, b: int) -> str:
-    """``a+b=c``."""
-    return f"{a}+{b}={a + b}"
+    """Place by place: ``46+38=76+8=84``."""
+    return _by_places(a, b, "+", 1)
 
 
 def sub(a: int, b: int) -> str:
-    """``a-b=c``."""
-    return f"{a}-{b}={a - b}"
+    """Place by place: ``446-116=346-16=336-6=330``."""
+    return _by_places(a, b, "-", -1)
+
+
+def _by_places(a: int, b: int, sign: str, factor: int) -> str:
+    sides, total, rest = [f"{a}{sign}{b}"], a, b
+    for part in _parts(b)[:-1]:
+        total, rest = total + factor * part, rest - part
+        sides.append(f"{total}{sign}{rest}")
+    return "=".join([*sides, str(total + factor * rest)])
 
 
 def mul(a: int, b: int) -> str:
@@ -37,10 +45,10 @@ def mul(a: int, b: int) -> str:
 
 
 def div(n: int, d: int) -> str:
-    """Exact division, spelled out where it is long: ``19*20=380. 437-380=57. 57/19=3. 20+3=23``."""
+    """Exact division, spelled out where it is long: ``19*20=200+180=380. 437-380=137-80=57. 57/19=3. 20+3=23``."""
     q = n // d
     if q < 10 or (d == 10) or q % 10 == 0:
         return f"{n}/{d}={q}"
     high = q // 10 * 10
     rest = n - d * high
-    return f"{d}*{high}={d * high}. {n}-{d * high}={rest}. {rest}/{d}={q - high}. {high}+{q - high}={q}"
+    return f"{mul(d, high)}. {sub(n, d * high)}. {rest}/{d}={q - high}. {high}+{q - high}={q}"
