@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import click
@@ -86,6 +87,7 @@ def _start(config: object, folder: Path, *, dry_run: bool = False, as_json: bool
     from memory.store import RunFolder
 
     assert isinstance(config, RunConfig)
+    warnings.simplefilter("ignore", FutureWarning)  # of libraries about themselves: nothing a user could act on
     if dry_run:
         plan = check(config)
         click.echo(json.dumps(plan, indent=2) if as_json else "\n".join(f"{key}: {plan[key]}" for key in plan))

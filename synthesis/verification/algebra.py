@@ -21,8 +21,14 @@ from memory.records import Check, CheckOutcome, Draft
 
 MAX_EVIDENCE = 200
 MAX_STATEMENT = 2000
+MAX_DIGITS = 60
 
-_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+")
+#: A number with its sign; a minus behind another number is an operation.
+_NUMBER = re.compile(
+    r"(?P<minus>(?:^|[=(*/+≈])\s*\$?-\s*)?\$?(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+)
+#: ``10/4=2.5 \boxed{5/2}``: a box right behind a number is no factor of it.
+_BESIDE_BOX = re.compile(r"(?<=[\d})\]%])[ \t]{0,20}\$?(?=\\(?:boxed|fbox)\b)")
 #: Words beside which one equation asks for its letter and nothing else ("find 2x if ..." is left alone).
 _ASKING = frozenset(
     re.findall(
@@ -58,7 +64,7 @@ class Algebra:
         solves = solves_statement(problem.statement, answer)
         if solves is False:
             return self._word(CheckOutcome.FAIL, "equation_not_satisfied", f"{answer} in {problem.statement}")
-        equations = check_equations(solution)
+        equations = check_equations(_BESIDE_BOX.sub("\n", solution))
         wrong = next((equation for equation in equations if equation.verdict is False), None)
         if wrong is not None:
             return self._word(CheckOutcome.FAIL, "false_equation", wrong.text)
@@ -90,31 +96,38 @@ def _last_decided(equations: Sequence[EquationCheck]) -> str:
 def derives(equations: Sequence[EquationCheck], answer: str) -> bool | None:
     """Whether worked equations arrive at the answer; None where that is not decidable.
 
-    They do if the last decided chain has the answer among its numbers or sides (the last of Euclid's divisions,
-    ``12=6*2``, ends beside the answer), for a fraction if its two parts are computed. Undecidable without a true
-    equation, with an answer that is no rational number, or when undecided equations follow the last decided one.
+    They do if the answer is the value of the last decided chain or a number of its last side (the last of Euclid's
+    divisions, ``12=6*2``, ends beside the answer); for a fraction, if its two parts are computed. Undecidable without
+    a true equation, with an answer that is no rational number, or when undecided equations follow the last decided
+    one.
     """
     wanted = value(split_unit(answer)[0]) if len(answer) <= MAX_EVIDENCE else None
     decided = [at for at, equation in enumerate(equations) if equation.verdict]
     if wanted is None or not decided:
         return None
     last = equations[decided[-1]]
-    reached = _numbers_in(last.text)
-    reached |= {side for text in re.split(r"=|≈|\\approx", last.text) if (side := value(text)) is not None}
-    aims = {abs(wanted), abs(wanted) * 100, abs(wanted) / 100}  # percent, cents
-    if aims & {abs(item) for item in reached}:
+    end = re.split(r"=|≈|\\approx", last.text)[-1].strip()
+    reached = _numbers_in(end)
+    if (worth := value(end)) is not None:
+        reached.add(worth)
+    if reached & {wanted, wanted * 100, wanted / 100}:  # percent, cents
         return True
     if wanted.denominator != 1:
         everywhere = set().union(*(_numbers_in(equations[at].text) for at in decided))
-        if {Fraction(abs(wanted.numerator)), Fraction(wanted.denominator)} <= everywhere:
+        if {Fraction(wanted.numerator), Fraction(wanted.denominator)} <= everywhere:
             return True
     # What comes after the last decided chain may lead on: an assignment, another unit, something unread.
     return None if any(equation.start >= last.end for equation in equations[decided[-1] + 1 :]) else False
 
 
 def _numbers_in(text: str) -> set[Fraction]:
-    literals = (match.replace(",", "") for match in _NUMBER.findall(text) if len(match) < 60)
-    return {Fraction(literal if literal[0] != "." else f"0{literal}") for literal in literals}
+    found = set()
+    for match in _NUMBER.finditer(text):
+        digits = match["digits"].replace(",", "")
+        if len(digits) < MAX_DIGITS:
+            number = Fraction(digits if digits[0] != "." else f"0{digits}")
+            found.add(-number if match["minus"] else number)
+    return found
 
 
 def solves_statement(statement: str, answer: str) -> bool | None:
