@@ -124,7 +124,7 @@ class TwinKind(StrEnum):
     """In what a problem is a copy of another, strongest first."""
 
     SAME_TEXT = "same_text"  # but for case, white space and punctuation
-    RENAMED = "renamed"  # the same template with the same numbers in the same places
+    RENAMED = "renamed"  # the same template with the same numbers in the same places, and the same answer
     SAME_NUMBERS = "same_numbers"  # the same numbers and answer in other words
     NGRAM = "ngram"  # most of the shorter text, with its numbers, is in the longer
     SAME_TEMPLATE = "same_template"  # the same but for numbers and names
@@ -160,11 +160,12 @@ class _View(NamedTuple):
         reading = read(statement)
         template = _template(statement, reading)
         values = " ".join(str(number.value) for number in reading.found)
+        key = answer_key(answer)
         return cls(
             text=text_hash(statement),
             template=template,
-            filled=f"{template} {values}" if values else None,
-            signatures=_signatures(reading, answer_key(answer)),
+            filled=f"{template} {values} = {key}" if values else None,
+            signatures=_signatures(reading, key),
             words=tuple(reading.words(masked=False)),
             numeric=reading.numeric(),
             values=frozenset(str(number.value) for number in reading.found),

@@ -67,8 +67,8 @@ def test_planted_paraphrases_of_every_skill_are_refused() -> None:
 
 
 def test_the_twin_and_the_word_do_not_depend_on_any_order() -> None:
-    sealed = [problem(text, "33", split) for split, text in
-              zip(Split, (BASE, BASE.replace("Anna", "Bob"), "45 - 12", "12 of 45 fail", "a 45, 12"), strict=False)]  # fmt: skip
+    texts = (BASE, BASE.replace("Anna", "Bob"), "45 - 12", "12 of 45 fail", "a 45, 12")
+    sealed = [problem(text, "33", split) for split, text in zip(Split, texts, strict=False)]
     drafts = [draft(BASE.replace("Anna", "Eve"), "33"), draft("forty-five less 12", "33", 1), draft("no", "1", 2)]
     expected = {item.id: check for item, check in zip(drafts, Contamination(sealed).check(drafts), strict=True)}
     for seed in range(5):

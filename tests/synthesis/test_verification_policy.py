@@ -148,7 +148,7 @@ def test_a_few_bad_gold_solutions_are_borne_but_not_many() -> None:
         ]
 
     earn_place([Algebra()], with_bad(2))
-    with pytest.raises(ConfigError, match="algebra refuses 3 of 40 gold solutions.*false_equation: 1"):
+    with pytest.raises(ConfigError, match=r"algebra refuses 3 of 40 gold solutions.*false_equation: 1"):
         earn_place([Algebra()], with_bad(3))
 
 
