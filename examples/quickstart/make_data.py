@@ -1,6 +1,6 @@
 """Make the quickstart's data: problem files from the symbolic world, skewed as real mixes are.
 
-    python examples/quickstart/make_data.py [--pretrain-examples 120000] [--out examples/quickstart/data] [--seed 0]
+    python examples/quickstart/make_data.py [--pretrain-examples 110000] [--out examples/quickstart/data] [--seed 0]
 
 Writes probe, dev and test (balanced over skills and levels), the validated replay and the pretraining corpus
 (both from the skewed mix), and labels.jsonl, which only measurements of diagnosis read. No replay or pretraining
@@ -20,9 +20,10 @@ from synthesis.world.base import Generated
 from synthesis.world.skills import LEVELS, SKILLS, drill
 
 PLENTIFUL = (
-    "add", "subtract", "multiply", "share", "change", "order", "area", "perimeter", "linear", "percent", "speed",
+    "add", "subtract", "multiply", "share", "order", "linear", "percent", "average", "fraction", "elapsed",
+    "temperature", "gcd", "lcm",
 )  # fmt: skip
-EASY_ONLY = ("average", "remainder", "convert", "proportion", "sequence", "power")
+EASY_ONLY = ("change", "proportion", "sequence", "convert", "ratio", "remainder")
 #: Every other skill is rare at both levels.
 RARE = tuple(name for name in SKILLS if name not in PLENTIFUL + EASY_ONLY)
 RARE_SHARE = 0.0006  # of the mix, for each rare skill and each hard level of an easy-only skill
@@ -105,7 +106,7 @@ def write(path: Path, items: list[Generated]) -> None:
 def main() -> None:
     """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pretrain-examples", type=int, default=120_000)
+    parser.add_argument("--pretrain-examples", type=int, default=110_000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
