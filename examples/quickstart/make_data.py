@@ -1,6 +1,6 @@
 """Make the quickstart's data: problem files from the symbolic world, skewed as real mixes are.
 
-    python examples/quickstart/make_data.py [--pretrain-examples 110000] [--out examples/quickstart/data] [--seed 0]
+    python examples/quickstart/make_data.py [--pretrain-examples 90000] [--out examples/quickstart/data] [--seed 0]
 
 Writes probe, dev and test (balanced over skills and levels), the validated replay and the pretraining corpus
 (both from the skewed mix), and labels.jsonl, which only measurements of diagnosis read. No replay or pretraining
@@ -19,14 +19,14 @@ from memory.ids import derive_seed, normalise_text, sha256_text
 from synthesis.world.base import Generated
 from synthesis.world.skills import LEVELS, SKILLS, drill
 
-PLENTIFUL = (
-    "add", "subtract", "multiply", "share", "order", "linear", "percent", "average", "fraction", "elapsed",
-    "temperature", "gcd", "lcm",
-)  # fmt: skip
-EASY_ONLY = ("change", "proportion", "sequence", "convert", "ratio", "remainder")
+PLENTIFUL = ("add", "subtract", "multiply", "share", "change", "order", "linear", "percent", "average")
+EASY_ONLY = ("elapsed", "proportion", "sequence", "convert", "ratio", "remainder")
+#: Left out: neither pretraining of this size nor rounds of a minute teach them (docs/results.md).
+LEFT_OUT = ("gcd", "lcm", "fraction", "temperature")
+USED = tuple(name for name in SKILLS if name not in LEFT_OUT)
 #: Every other skill is rare at both levels.
-RARE = tuple(name for name in SKILLS if name not in PLENTIFUL + EASY_ONLY)
-RARE_SHARE = 0.0006  # of the mix, for each rare skill and each hard level of an easy-only skill
+RARE = tuple(name for name in USED if name not in PLENTIFUL + EASY_ONLY)
+RARE_SHARE = 0.001  # of the mix, for each rare skill and each hard level of an easy-only skill
 DRILL_SHARE = 0.2
 PER_LEVEL = 12  # measured problems for each skill and level, in each split
 SPLITS = ("probe", "dev", "test")
@@ -62,7 +62,7 @@ class Writer:
 
 def measured_split(seed: int, split: str, writer: Writer) -> list[Generated]:
     """``PER_LEVEL`` problems for each skill and level."""
-    cells = [(name, level) for name in SKILLS for level in LEVELS for _ in range(PER_LEVEL)]
+    cells = [(name, level) for name in USED for level in LEVELS for _ in range(PER_LEVEL)]
     return [
         fresh_item(derive_seed(seed, split, index), name, level, writer, measured=True)
         for index, (name, level) in enumerate(cells)
@@ -71,7 +71,7 @@ def measured_split(seed: int, split: str, writer: Writer) -> list[Generated]:
 
 def mix(seed: int, name: str, size: int, writer: Writer, *, unique: bool) -> list[Generated]:
     """``size`` problems of the validated mix with its skew: exact numbers of each kind, in random order."""
-    cells = [(skill, level) for skill in SKILLS for level in LEVELS]
+    cells = [(skill, level) for skill in USED for level in LEVELS]
     common = [cell for cell in cells if kind_of(*cell) in ("plentiful", "easy_only")]
     rare = [cell for cell in cells if kind_of(*cell) == "hard"] + [(skill, 0) for skill in RARE]
     plan: list[tuple[str, int]] = [("drill", 1)] * round(size * DRILL_SHARE)
@@ -106,7 +106,7 @@ def write(path: Path, items: list[Generated]) -> None:
 def main() -> None:
     """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pretrain-examples", type=int, default=110_000)
+    parser.add_argument("--pretrain-examples", type=int, default=90_000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
