@@ -30,6 +30,8 @@ RARE_SHARE = 0.001  # of the mix, for each rare skill and each hard level of an 
 DRILL_SHARE = 0.2
 PER_LEVEL = 12  # measured problems for each skill and level, in each split
 SPLITS = ("probe", "dev", "test")
+#: Dev decides on every round at a part of the error rate, so it is twice as large; made last, so that the corpus stays.
+MORE_DEV = "dev, second half"
 REPLAY = 12_000
 
 
@@ -48,15 +50,20 @@ class Writer:
     def __init__(self) -> None:
         self.texts: set[str] = set()
         self.twins: set[str] = set()
+        self.trained: set[str] = set()
 
     def fresh(self, item: Generated, *, measured: bool, unique: bool = True) -> bool:
         """Whether the problem may be written; remembers it if so."""
         text, signatures = normalise_text(item.statement), number_signatures(item.statement, item.answer)
         if (unique and text in self.texts) or not self.twins.isdisjoint(signatures):
             return False
+        if measured and not self.trained.isdisjoint(signatures):
+            return False
         self.texts.add(text)
         if measured:
             self.twins |= signatures
+        else:
+            self.trained |= signatures
         return True
 
 
@@ -111,21 +118,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    writer, labels = Writer(), []
-    for split in SPLITS:
-        items = measured_split(arguments.seed, split, writer)
-        write(arguments.out / f"{split}.jsonl", items)
-        for item in items:
-            key = sha256_text(normalise_text(item.statement))
-            labels.append(
-                {"statement": key, "skill": item.skill, "level": item.level, "kind": kind_of(item.skill, item.level)}
-            )
-    (arguments.out / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labels), encoding="utf-8")
+    writer = Writer()
+    splits = {split: measured_split(arguments.seed, split, writer) for split in SPLITS}
     for name, size in (("replay", REPLAY), ("pretrain", arguments.pretrain_examples)):
         # The corpus is larger than some skills have problems: it may repeat itself, the replay may not.
         items = mix(arguments.seed, name, size, writer, unique=name == "replay")
         write(arguments.out / f"{name}.jsonl", items)
         print(f"{name}: {len(items)} problems")
+    splits["dev"] += measured_split(arguments.seed, MORE_DEV, writer)
+    labels = []
+    for split, items in splits.items():
+        write(arguments.out / f"{split}.jsonl", items)
+        print(f"{split}: {len(items)} problems")
+        for item in items:
+            key = sha256_text(normalise_text(item.statement))
+            kind = kind_of(item.skill, item.level)
+            labels.append({"statement": key, "skill": item.skill, "level": item.level, "kind": kind})
+    (arguments.out / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labels), encoding="utf-8")
 
 
 if __name__ == "__main__":
