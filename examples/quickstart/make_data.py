@@ -30,7 +30,7 @@ RARE_SHARE = 0.001  # of the mix, for each rare skill and each hard level of an 
 DRILL_SHARE = 0.2
 PER_LEVEL = 12  # measured problems for each skill and level, in each split
 SPLITS = ("probe", "dev", "test")
-#: Dev decides on every round at a part of the error rate, so it is twice as large; made last, so that the corpus stays.
+#: Dev decides on every round at a part of the error rate, so it is larger than the others.
 MORE_DEV = "dev, second half"
 REPLAY = 12_000
 
@@ -67,13 +67,16 @@ class Writer:
         return True
 
 
-def measured_split(seed: int, split: str, writer: Writer) -> list[Generated]:
-    """``PER_LEVEL`` problems for each skill and level."""
+def measured_split(seed: int, split: str, writer: Writer, *, optional: bool = False) -> list[Generated]:
+    """``PER_LEVEL`` problems for each skill and level; where ``optional``, as many as there are left."""
     cells = [(name, level) for name in USED for level in LEVELS for _ in range(PER_LEVEL)]
-    return [
+    found = [
         fresh_item(derive_seed(seed, split, index), name, level, writer, measured=True)
         for index, (name, level) in enumerate(cells)
     ]
+    if None in found and not optional:
+        raise SystemExit(f"some skill has too few different problems for {split}")
+    return [item for item in found if item is not None]
 
 
 def mix(seed: int, name: str, size: int, writer: Writer, *, unique: bool) -> list[Generated]:
@@ -86,22 +89,28 @@ def mix(seed: int, name: str, size: int, writer: Writer, *, unique: bool) -> lis
         plan += [cell] * max(1, round(size * RARE_SHARE))
     plan += [common[i % len(common)] for i in range(size - len(plan))]
     random.Random(derive_seed(seed, name)).shuffle(plan)
-    return [
+    found = [
         fresh_item(derive_seed(seed, name, index), skill, level, writer, unique=unique)
         for index, (skill, level) in enumerate(plan)
     ]
+    if None in found:
+        raise SystemExit(f"some skill has too few different problems for a {name} of {size}")
+    return [item for item in found if item is not None]
 
 
 def fresh_item(
     seed: int, name: str, level: int, writer: Writer, *, measured: bool = False, unique: bool = True
-) -> Generated:
-    """One problem that may be written. Each has a seed of its own, so that a refusal changes no other problem."""
+) -> Generated | None:
+    """One problem that may be written, None where there seems to be none left.
+
+    Each has a seed of its own, so that a refusal changes no other problem.
+    """
     rng = random.Random(seed)
-    for _ in range(10_000):
+    for _ in range(2_000):
         item = drill(rng) if name == "drill" else SKILLS[name].generate(rng, level or rng.choice(LEVELS))
         if writer.fresh(item, measured=measured, unique=unique):
             return item
-    raise SystemExit(f"{name} level {level} has too few different problems; ask for fewer")
+    return None
 
 
 def write(path: Path, items: list[Generated]) -> None:
@@ -125,7 +134,7 @@ def main() -> None:
         items = mix(arguments.seed, name, size, writer, unique=name == "replay")
         write(arguments.out / f"{name}.jsonl", items)
         print(f"{name}: {len(items)} problems")
-    splits["dev"] += measured_split(arguments.seed, MORE_DEV, writer)
+    splits["dev"] += measured_split(arguments.seed, MORE_DEV, writer, optional=True)
     labels = []
     for split, items in splits.items():
         write(arguments.out / f"{split}.jsonl", items)
