@@ -13,8 +13,10 @@ from fractions import Fraction
 import pytest
 
 from eval.overlap import number_signatures
+from memory.ids import canonical_json, sha256_text
 from synthesis.world.base import Generated
 from synthesis.world.skills import LEVELS, SKILLS, drill
+from training.pretrain import PretrainColumns, read_examples
 
 CELLS = [(name, level) for name in SKILLS for level in LEVELS]
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
@@ -114,6 +116,9 @@ def test_fractions_are_reduced():
     assert all(str(Fraction(answer)) == answer for answer in answers)
 
 
+SKILLS_USED = 25  # of the world's skills in the quickstart
+
+
 def rows(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -128,19 +133,19 @@ def test_problem_files_are_balanced_clean_and_apart(data):
     texts = {name: [" ".join(row["question"].lower().split()) for row in found] for name, found in data.items()}
     everything = [text for found in texts.values() for text in found]
     assert len(everything) == len(set(everything))
-    assert {name: len(found) for name, found in data.items()} == {
-        "probe": 24 * len(SKILLS),
-        "dev": 24 * len(SKILLS),
-        "test": 24 * len(SKILLS),
-        "replay": 12_000,
-    }
+    sizes = {name: len(found) for name, found in data.items()}
+    assert (sizes["probe"], sizes["test"], sizes["replay"]) == (24 * SKILLS_USED, 24 * SKILLS_USED, 12_000)
+    assert 47 * SKILLS_USED < sizes["dev"] <= 48 * SKILLS_USED
     assert all(set(row) == COLUMNS for found in data.values() for row in found)
 
 
 def test_labels_are_balanced_and_cover_what_is_measured(root, data):
     labels = rows(root / "examples/quickstart/data/labels.jsonl")
     assert len({row["statement"] for row in labels}) == sum(len(data[name]) for name in ("probe", "dev", "test"))
-    assert set(Counter((row["skill"], row["level"]) for row in labels).values()) == {36}
+    counts = Counter((row["skill"], row["level"]) for row in labels)
+    assert len(counts) == 2 * SKILLS_USED
+    assert min(counts.values()) >= 40
+    assert max(counts.values()) == 48
 
 
 def digits_and_answer(row):
@@ -173,12 +178,28 @@ def test_no_training_problem_is_a_twin_of_a_measured_one(root, data):
 
 
 def test_the_script_reproduces_the_data(root, tmp_path):
-    script = root / "examples/quickstart/make_data.py"
-    command = [sys.executable, str(script), "--pretrain-examples", "100", "--out", str(tmp_path)]
     for seed in ("1", "2"):  # of Python's hashes
-        env = {"PYTHONPATH": str(root), "PYTHONHASHSEED": seed, "PATH": ""}
-        subprocess.run(command, check=True, env=env, cwd=tmp_path, capture_output=True, timeout=120)
-        for name in ("probe", "dev", "test", "replay", "labels"):
+        make_data(root, tmp_path, seed, "--pretrain-examples", "100")
+        for name in ("probe", "test", "replay"):
             made = (tmp_path / f"{name}.jsonl").read_bytes()
             assert made == (root / f"examples/quickstart/data/{name}.jsonl").read_bytes(), name
     assert len(rows(tmp_path / "pretrain.jsonl")) >= 100
+
+
+@pytest.mark.real
+def test_the_corpus_is_the_one_the_student_was_trained_on(root, tmp_path):
+    """Dev is made last and avoids the whole corpus, so it needs the whole corpus too."""
+    make_data(root, tmp_path, "3")
+    for name in ("probe", "dev", "test", "replay", "labels"):
+        made = (tmp_path / f"{name}.jsonl").read_bytes()
+        assert made == (root / f"examples/quickstart/data/{name}.jsonl").read_bytes(), name
+    pairs = read_examples(tmp_path / "pretrain.jsonl", PretrainColumns())
+    card = (root / "examples/quickstart/student/README.md").read_text(encoding="utf-8")
+    assert sha256_text(canonical_json(pairs)) in card
+
+
+def make_data(root, folder, hash_seed, *arguments):
+    script = root / "examples/quickstart/make_data.py"
+    command = [sys.executable, str(script), *arguments, "--out", str(folder)]
+    env = {"PYTHONPATH": str(root), "PYTHONHASHSEED": hash_seed, "PATH": ""}
+    subprocess.run(command, check=True, env=env, cwd=folder, capture_output=True, timeout=300)
