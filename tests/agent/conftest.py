@@ -26,7 +26,7 @@ def cli() -> Cli:
             environment["REMEDIAL_FAULT"] = fault
         command = [sys.executable, "-m", "agent.cli", *map(str, arguments)]
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, env=environment, cwd=cwd, timeout=120
+            command, capture_output=True, text=True, check=False, env=environment, cwd=cwd, timeout=900
         )
 
     return call

@@ -60,7 +60,7 @@ def test_killed_in_the_middle_of_training_it_ends_the_same(
     command = [sys.executable, "-m", "agent.cli", "run", "-c", str(config), "-o", str(folder), "-q", *SMALL]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     scratch = folder / "round-00" / ".anneal.scratch"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(scratch.glob("**/checkpoint-*")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
