@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memory.ids import fingerprint
-from memory.strict import apply_override, read_yaml, validate
+from memory.strict import load
 
 
 class Section(BaseModel):
@@ -178,12 +178,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), seed: int | None = No
     Raises:
         ConfigError: see `memory.strict`.
     """
-    data = read_yaml(path)
-    for assignment in overrides:
-        apply_override(data, assignment)
-    if seed is not None:
-        data["seed"] = seed
-    config = validate(RunConfig, data, str(path))
+    config = load(RunConfig, path, overrides, seed)
     return _resolve(config, path.parent)
 
 

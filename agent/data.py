@@ -17,7 +17,7 @@ from memory.ids import fingerprint, sha256_text
 from memory.records import Problem, Split, refuse_labels
 from training.mixing import replay_needed
 
-#: Kinds of twin for which a replay problem is left out.
+#: The splits that are measured; a replay problem that copies one of theirs is left out.
 SEALED = (Split.PROBE, Split.DEV, Split.TEST)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -78,6 +78,20 @@ def apply_override(data: dict[str, Any], assignment: str) -> None:
         section[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {assignment}: the value is not valid YAML.") from error
+
+
+def load(model: type[M], path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> M:
+    """Read a YAML file, apply ``a.b=value`` overrides and the seed where one is given, and validate.
+
+    Raises:
+        ConfigError: see `read_yaml`, `apply_override` and `validate`.
+    """
+    data = read_yaml(path)
+    for assignment in overrides:
+        apply_override(data, assignment)
+    if seed is not None:
+        data["seed"] = seed
+    return validate(model, data, str(path))
 
 
 def validate(model: type[M], data: Mapping[str, Any], where: str) -> M:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from eval.engines.chat import encode_texts, render_prompt, to_messages
 from memory.errors import DataError, UsageError
 from memory.ids import canonical_json, derive_seed, sha256_text
-from memory.strict import apply_override, read_yaml, validate
+from memory.strict import load
 from training.batches import bucketed_batches
 from training.tokenizer import MIN_VOCAB, train_tokenizer
 
@@ -97,12 +97,7 @@ def load_pretrain_config(path: Path, overrides: Sequence[str] = (), seed: int | 
     Raises:
         ConfigError: see `memory.strict`.
     """
-    data = read_yaml(path)
-    for assignment in overrides:
-        apply_override(data, assignment)
-    if seed is not None:
-        data["seed"] = seed
-    config = validate(PretrainConfig, data, str(path))
+    config = load(PretrainConfig, path, overrides, seed)
     return config.model_copy(update={"train_file": str((path.parent / config.train_file).resolve())})
 
 
