@@ -51,6 +51,10 @@ class EngineError(RemedialError):
     """The student could not be loaded or could not generate."""
 
 
+class BudgetError(RemedialError):
+    """A budget is used up; everything finished and every paid reply is stored, and a resume can go on."""
+
+
 class Interrupted(RemedialError):
     """The user asked to stop; finished work is stored. Exit code 130."""
 
