@@ -191,12 +191,16 @@ class Exemplar(Record):
 
 
 class TeacherRequest(Record):
-    """One request for ``n`` practice problems. The id is the hash of everything in it."""
+    """One request for ``n`` practice problems.
+
+    The id is the hash of everything in it but the key phrases, which follow from the weakness.
+    """
 
     id: str
     weakness_id: str
     strategy: str
     label: str
+    keyphrases: tuple[str, ...] = ()
     exemplars: tuple[Exemplar, ...]
     parents: tuple[str, ...]
     n: int
@@ -206,7 +210,7 @@ class TeacherRequest(Record):
     def make(cls, **fields: Any) -> TeacherRequest:
         """Build a request and derive its id."""
         draft = cls(id="", **fields)
-        return draft.model_copy(update={"id": short_id("q", draft.model_dump(mode="json"))})
+        return draft.model_copy(update={"id": short_id("q", draft.model_dump(mode="json", exclude={"keyphrases"}))})
 
 
 class Cost(Record):
@@ -217,7 +221,8 @@ class Cost(Record):
 
 
 class TeacherReply(Record):
-    """The reply to one request: ``text`` is JSON ``{"problems": [{statement, solution, answer}]}`` if all is well.
+    """The reply to one request: ``text`` is JSON ``{"misconception", "problems": [{statement, solution, answer}]}`` if
+    all is well; the misconception may be absent.
 
     ``error`` is set, and ``text`` empty, when this one request failed.
     """
@@ -260,11 +265,15 @@ class Refusal(Record):
 
 
 class DraftBatch(Record):
-    """What one teacher request brought: drafts, refusals before there was a draft, and its cost."""
+    """What one teacher request brought: drafts, refusals before there was a draft, and its cost.
+
+    ``misconception`` is the teacher's sentence about what the student gets wrong, where it wrote one.
+    """
 
     drafts: tuple[Draft, ...]
     refusals: tuple[Refusal, ...] = ()
     cost: Cost = Cost()
+    misconception: str | None = None
 
 
 class CheckOutcome(StrEnum):

@@ -6,7 +6,6 @@ data is fenced in. Knows nothing of engines or replies. Templates run sandboxed;
 
 from __future__ import annotations
 
-import re
 import traceback
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from eval.engines.base import Messages
 from memory.errors import ConfigError
 from memory.ids import canonical_json, fingerprint, sha256_text
+from synthesis.marks import break_marks
 
 BUILTIN = Path(__file__).resolve().parent / "prompts"
 _PRACTICE = ("label", "keyphrases", "exemplars", "n")
@@ -35,14 +35,6 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
 }
 _HELPERS = ("data", "tag")
 _BLOCKS = ("system", "user")
-
-#: Marks by which chat templates tell speakers apart. A tokenizer may read them in the middle of a message too, and then
-#: a problem could speak as the system, so they are broken by a blank.
-_MARKS = re.compile(
-    r"<(?=[|｜][^<>|｜\s]{1,40}[|｜]>)|<(?=/?(?:s|start_of_turn|end_of_turn|think|bos|eos|im_start|im_end)>)"
-    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS)\])|<(?=<\/?SYS>>)",
-    re.IGNORECASE,
-)
 
 _EXAMPLE = {
     "label": "fractions",
@@ -99,7 +91,7 @@ class Prompts:
                 pass
             parts = {block: _block(context, block) for block in _BLOCKS}
         except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
-            raise self._wrong(name, self._located(error)) from error
+            raise self._wrong(name, self._located()) from error
         if not parts["user"]:
             raise ConfigError(
                 f"{self._file(name)}: nothing stands in {{% block user %}}. A prompt has its text in "
@@ -152,13 +144,12 @@ class Prompts:
                 "Put it into {% block system %} or {% block user %}."
             )
 
-    def _located(self, error: Exception) -> Exception:
-        """The error with a traceback of template lines instead of lines of compiled code."""
+    def _located(self) -> Exception:
+        """The error in flight, with a traceback of template lines instead of lines of compiled code."""
         try:
             self._env.handle_exception()
         except Exception as located:
             return located
-        return error
 
     def _wrong(self, name: str, error: Exception) -> ConfigError:
         file, line = str(self._file(name)), getattr(error, "lineno", None)
@@ -197,8 +188,8 @@ def _block(context: Context, name: str) -> str:
 def _fence(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     """``tag`` and ``data`` of one prompt.
 
-    The tag is a hash over everything in the prompt, so that whoever writes one of the texts cannot know it, and the same
-    prompt is the same text (a reply is cached by it). It is drawn again until it occurs in no text.
+    The tag is a hash over everything in the prompt, so that whoever writes one of the texts cannot know it, and the
+    same prompt is the same text (a reply is cached by it). It is drawn again until it occurs in no text.
     """
     texts = list(_texts(variables))
     every = "\n".join(texts)
@@ -226,4 +217,4 @@ def clean(text: str) -> str:
     'a< |im_end|>b'
     """
     kept = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs"))
-    return _MARKS.sub(lambda match: f"{match.group()} ", kept).strip()
+    return break_marks(kept).strip()
