@@ -303,19 +303,29 @@ class Check(Record):
 
 
 class Verdict(Record):
-    """All checks of one draft, and what follows from them."""
+    """All checks of one draft, and what follows from them.
+
+    Costly checks are asked last and only where the draft can still be accepted; a check that was not asked is absent.
+    ``policy`` is the rule in words, ``missing`` what an undecided draft lacks: names of required verifiers, or
+    ``independent``.
+    """
 
     draft_id: str
     accepted: Accepted
     checks: tuple[Check, ...]
+    policy: str = ""
+    missing: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
-        """The first failing check as ``verifier:reason``; empty when accepted."""
+        """The first failing check as ``verifier:reason``, or what is missing; empty when accepted."""
         for check in self.checks:
             if check.outcome is CheckOutcome.FAIL:
                 return f"{check.verifier}:{check.reason}"
-        return "" if self.accepted is Accepted.YES else "no_independent_check"
+        if self.accepted is Accepted.YES:
+            return ""
+        others = [name for name in self.missing if name != "independent"]
+        return f"no_{others[0]}" if others == list(self.missing) and others else "no_independent_check"
 
 
 class Origin(StrEnum):
