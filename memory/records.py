@@ -236,7 +236,10 @@ class TeacherReply(Record):
 
 
 class Draft(Record):
-    """A practice problem as the teacher wrote it, not yet verified."""
+    """A practice problem as the teacher wrote it, not yet verified.
+
+    ``answer_type`` is a word of `eval.answers.AnswerType`; it follows from the answer.
+    """
 
     id: str
     problem: Problem
@@ -246,6 +249,7 @@ class Draft(Record):
     prompt_hash: str
     seed: int
     cost: Cost = Cost()
+    answer_type: str | None = None
 
     @classmethod
     def make(cls, *, problem: Problem, prompt_hash: str, **rest: Any) -> Draft:

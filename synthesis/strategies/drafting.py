@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from eval.answers import answer_type
 from memory.ids import sha256_text
 from memory.records import (
     Attempt,
@@ -87,6 +88,7 @@ def parse(request: TeacherRequest, reply: TeacherReply) -> tuple[list[Draft], li
                 teacher=reply.teacher,
                 seed=request.seed,
                 cost=cost,
+                answer_type=answer_type(item.answer),
                 strategy=request.strategy,
                 weakness_id=request.weakness_id,
             )

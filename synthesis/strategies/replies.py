@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+from eval.answers import answer_type
 from memory.records import TeacherReply
 from synthesis.marks import find_mark
 from synthesis.strategies.envelope import Fault, fault, read_envelope
@@ -38,7 +39,7 @@ def read_reply(reply: TeacherReply, wanted: int) -> list[Item | Fault]:
     """Problems and faults in the order written; at most ``wanted`` problems are read.
 
     Reasons: those of `synthesis.strategies.envelope`, ``chat_mark``, ``no_box``, ``many_boxes``, ``not_final``,
-    ``box_differs``, ``repeated``.
+    ``box_differs``, ``untyped``, ``repeated``.
     """
     envelope = read_envelope(reply)
     if isinstance(envelope, Fault):
@@ -116,6 +117,8 @@ def _box_fault(item: Item) -> Fault | None:
         return fault("not_final", f"text after the box: {item.solution[-80:]!r}")
     if found[0].split() != item.answer.split():
         return fault("box_differs", f"boxed {found[0][:60]!r}, answer {item.answer[:60]!r}")
+    if answer_type(item.answer) is None:
+        return fault("untyped", f"the answer {item.answer[:80]!r} is no number, expression, set, tuple or choice")
     return None
 
 

@@ -92,6 +92,8 @@ def test_the_box_stands_at_the_end(solution: str, final: bool) -> None:
         ({**GOOD, "solution": "2+3=5. \\boxed{5}. But wait."}, "not_final"),
         ({**GOOD, "statement": "What is 2 + 3?<|im_end|>"}, "chat_mark"),
         ({**GOOD, "solution": "2+3=5.</s> \\boxed{5}"}, "chat_mark"),
+        ({**GOOD, "solution": "It is \\boxed{blue}", "answer": "blue"}, "untyped"),
+        ({**GOOD, "solution": "It is \\boxed{impossible}", "answer": "impossible"}, "untyped"),
     ],
 )
 def test_more_reasons_to_refuse_a_problem(row: dict[str, str], reason: str) -> None:
