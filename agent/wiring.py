@@ -23,7 +23,7 @@ from memory.records import Adapter, Problem
 from synthesis.strategies.table import make_strategy
 from synthesis.teachers.base import Teacher
 from synthesis.verification.base import Verifier
-from synthesis.verification.policy import earn_place
+from synthesis.verification.earning import earn_place
 from synthesis.verification.table import VerifyContext, make_verifiers
 from training.base import Example, Trainer
 
