@@ -141,10 +141,10 @@ class FaultServer:
         if self._key is not None and request.headers.get("authorization") != f"Bearer {self._key}":
             self._note("asked", request, prompt=digest, kind="no_key")
             return _error(401, f"Incorrect API key provided: {request.headers.get('authorization')}")
-        if request.path.endswith("/models"):
+        if request.path == "/v1/models":
             self._note("asked", request, prompt=digest, kind="models")
             return _json({"object": "list", "data": [{"id": name, "object": "model"} for name in self._models]})
-        if not request.path.endswith("/chat/completions"):
+        if request.path != "/v1/chat/completions":
             self._note("asked", request, prompt=digest, kind="no_route")
             return Response(404, b'{"detail":"Not Found"}')
         body = json.loads(request.body)
