@@ -41,8 +41,8 @@ class PretrainConfig(_Section):
 
     name: str = "student"
     about: str = Field(
-        default="It is made to be improved, not to be used: its training mix is skewed on purpose, so that it is good at "
-        "some skills and bad at others.",
+        default="It is made to be improved, not to be used: its training mix is skewed on purpose, so that it is good "
+        "at some skills and bad at others.",
         description="what the model card says it is for",
     )
     train_file: str
