@@ -7,6 +7,7 @@ key that was meant. Loads no model and reads no data file; `agent.preflight` doe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from memory.ids import fingerprint
 from memory.strict import load
 
+#: Keys that do not change what a run makes: places, how a server is reached, and limits. A resume may change them.
+WITHOUT_EFFECT = frozenset(
+    {"path", "model_name_or_path", "prompts_dir", "cache", "base_urls", "api_key_env", "timeout", "max_retries"}
+    | {"max_concurrency", "adapter_dir_on_server", "prices", "max_train_tokens", "max_teacher_tokens"}
+    | {"max_requests", "max_wall_hours", "max_failed_share"}
+)
+
 
 class Section(BaseModel):
     """Base of all sections: frozen, unknown keys refused."""
@@ -22,12 +30,30 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class StudentConfig(Section):
-    """The model to improve, and how it is run."""
+class Served(Section):
+    """Where an OpenAI-compatible server (vLLM, an API) is found; used where ``engine`` is ``openai``."""
 
-    engine: Literal["transformers", "scripted"] = "transformers"
+    base_urls: tuple[str, ...] = Field(default=(), description="one or more, such as http://127.0.0.1:8000/v1")
+    api_key_env: str | None = Field(default=None, description="the variable that holds the key, never the key")
+    timeout: float = Field(default=120.0, gt=0, description="seconds for one request, its reply included")
+    max_retries: int = Field(default=5, ge=0)
+    max_concurrency: int = Field(default=64, ge=1, description="requests in flight for each server, at most")
+    extra_body: dict[str, Any] = Field(default_factory=dict, description="further fields of every request")
+
+
+class StudentConfig(Served):
+    """The model to improve, and how it is run.
+
+    With engine ``openai`` a running vLLM server answers; ``model_name_or_path`` is still what is trained, and each
+    round's adapter is loaded into the server by name.
+    """
+
+    engine: Literal["transformers", "vllm", "openai", "scripted"] = "transformers"
     model_name_or_path: str
     revision: str | None = None
+    served_model_name: str | None = Field(default=None, description="the base's name on the server")
+    adapter_dir_on_server: str | None = Field(default=None, description="the run folder as the server sees it")
+    vllm: dict[str, Any] = Field(default_factory=dict, description="further arguments of vllm.LLM")
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     device: str = "auto"
     num_threads: int = Field(default=1, ge=1)
@@ -36,10 +62,30 @@ class StudentConfig(Section):
     system_prompt: str | None = None
 
 
-class TeacherConfig(Section):
-    """Who writes the practice."""
+class Prices(Section):
+    """What tokens cost, as of a date: without these no money is reported."""
 
-    kind: Literal["symbolic", "scripted"] = "symbolic"
+    currency: str = "USD"
+    as_of: date
+    prompt_per_million: float = Field(ge=0)
+    completion_per_million: float = Field(ge=0)
+    cached_per_million: float | None = Field(default=None, ge=0)
+
+
+class TeacherConfig(Served):
+    """Who writes the practice. Kind ``llm`` asks ``model``: behind ``base_urls``, or in process."""
+
+    kind: Literal["symbolic", "llm", "scripted"] = "symbolic"
+    engine: Literal["openai", "vllm", "transformers"] = "openai"
+    model: str | None = None
+    prompts_dir: str | None = Field(default=None, description="Jinja2 files in place of the built-in prompts")
+    system_prompt: str | None = None
+    temperature: float = Field(default=0.7, ge=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_new_tokens: int = Field(default=4096, ge=1)
+    repair: bool = Field(default=True, description="ask once more where a reply cannot be read")
+    prices: Prices | None = None
+    vllm: dict[str, Any] = Field(default_factory=dict, description="further arguments of vllm.LLM")
 
 
 class Columns(Section):
@@ -110,13 +156,61 @@ class DraftConfig(Section):
     problems_per_request: int = Field(default=16, ge=1)
 
 
+class AgreementConfig(Section):
+    """The teacher solves each draft again, in a fresh context."""
+
+    num_samples: int = Field(default=4, ge=1)
+    min_share: float = Field(default=0.75, gt=0, le=1, description="of samples that must give the claimed answer")
+    temperature: float = Field(default=0.7, ge=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_new_tokens: int = Field(default=2048, ge=1)
+
+
+class SecondFamilyConfig(AgreementConfig, Served):
+    """The same by another model."""
+
+    engine: Literal["openai", "vllm", "transformers"] = "openai"
+    model: str
+
+
+class DifficultyConfig(Section):
+    """The student's own pass rate on a draft, over ``num_samples``, must lie in a band."""
+
+    mode: Literal["band", "hardest_only", "off"] = "band"
+    num_samples: int = Field(default=8, ge=1)
+    temperature: float = Field(default=0.7, ge=0)
+    low: float = Field(default=0.125, ge=0, le=1)
+    high: float = Field(default=0.875, ge=0, le=1)
+
+
+class ProgramConfig(Section):
+    """The teacher writes a program for the answer; it runs isolated."""
+
+    sandbox: Literal["auto", "monty", "landlock"] = "auto"
+    timeout: float = Field(default=2.0, gt=0, description="seconds for one program")
+    max_new_tokens: int = Field(default=1024, ge=1)
+
+
+class TwinConfig(Section):
+    """How near a text must be to count as a copy, beyond equal text and equal numbers."""
+
+    minhash: float | None = Field(default=0.8, gt=0, le=1, description="Jaccard of word shingles; null: not asked")
+    embedding: float | None = Field(default=None, gt=0, le=1, description="cosine; null: not asked")
+
+
 class VerifyConfig(Section):
     """Which checks a draft must pass."""
 
     verifiers: tuple[str, ...] = ("algebra", "duplicate", "contamination")
+    require: tuple[str, ...] | None = Field(default=None, description="must pass; null: agreement where it is asked")
     same_template: Literal["refuse", "allow"] = "refuse"
-    min_independent: int = Field(default=1, ge=0)
+    min_independent: int = Field(default=1, ge=0, description="independent checks that must pass")
     earn_place_sample: int = Field(default=50, ge=0)
+    agreement: AgreementConfig = AgreementConfig()
+    second_family: SecondFamilyConfig | None = None
+    difficulty: DifficultyConfig = DifficultyConfig()
+    program: ProgramConfig = ProgramConfig()
+    twins: TwinConfig = TwinConfig()
 
 
 class MixConfig(Section):
@@ -141,7 +235,9 @@ class LoopConfig(Section):
     patience: int = Field(default=1, ge=1)
     max_train_tokens: int | None = Field(default=None, ge=1)
     max_teacher_tokens: int | None = Field(default=None, ge=1)
+    max_requests: int | None = Field(default=None, ge=1, description="to paid models, retries included")
     max_wall_hours: float | None = Field(default=None, gt=0)
+    max_failed_share: float = Field(default=0.5, gt=0, le=1, description="of teacher replies; more stop the run")
 
 
 class RunConfig(Section):
@@ -163,11 +259,12 @@ class RunConfig(Section):
     anneal: dict[str, Any] = Field(default_factory=dict, description="training.anneal.AnnealConfig")
     decide: DecideConfig = DecideConfig()
     loop: LoopConfig = LoopConfig()
+    cache: str | None = Field(default=None, description="request cache; null: cache/requests.sqlite beside the run")
 
     @property
     def hash(self) -> str:
-        """Hash of every setting but paths: two runs with one hash and the same data make the same artifacts."""
-        return fingerprint(_without_paths(self.model_dump(mode="json")))
+        """Hash of every setting that changes what is made: two runs with one hash and the same data make the same."""
+        return fingerprint(_with_effect(self.model_dump(mode="json")))
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> RunConfig:
@@ -192,7 +289,11 @@ def _resolve(config: RunConfig, base: Path) -> RunConfig:
         local = base / name
         return str(local.resolve()) if local.is_dir() else name
 
+    def folder(name: str | None) -> str | None:
+        return None if name is None else str((base / name).resolve())
+
     data = config.data
+    teacher = config.teacher
     files = {name: data_file(getattr(data, name)) for name in ("probe", "dev", "test", "replay")}
     return config.model_copy(
         update={
@@ -200,6 +301,13 @@ def _resolve(config: RunConfig, base: Path) -> RunConfig:
             "student": config.student.model_copy(
                 update={"model_name_or_path": model(config.student.model_name_or_path)}
             ),
+            "teacher": teacher.model_copy(
+                update={
+                    "prompts_dir": folder(teacher.prompts_dir),
+                    "model": model(teacher.model) if teacher.model and teacher.engine != "openai" else teacher.model,
+                }
+            ),
+            "cache": folder(config.cache),
             "diagnose": config.diagnose.model_copy(
                 update={"model_name_or_path": model(config.diagnose.model_name_or_path)}
             ),
@@ -207,7 +315,7 @@ def _resolve(config: RunConfig, base: Path) -> RunConfig:
     )
 
 
-def _without_paths(value: Any) -> Any:
+def _with_effect(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_paths(item) for key, item in value.items() if key not in ("path", "model_name_or_path")}
+        return {key: _with_effect(item) for key, item in value.items() if key not in WITHOUT_EFFECT}
     return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agent.parts import LoopState, Parts
 from agent.progress import Progress
-from agent.round import greedy, run_round
+from agent.round import RECORD, greedy, run_round
 from agent.step import StepRunner, Verb
 from agent.verbs import GUARD, MEASURE, TEST
 from memory import fault
@@ -25,32 +25,42 @@ def stage_name(index: int) -> str:
     return f"round-{index:02d}"
 
 
-def run_loop(run: RunFolder, parts: Parts, progress: Progress) -> Stop:
+def run_loop(run: RunFolder, parts: Parts, progress: Progress, *, finish: bool = False) -> Stop:
     """Run, or go on with, a whole loop inside an open run folder.
+
+    Args:
+        run: the folder, locked by this process.
+        parts: what to work with.
+        progress: where progress goes.
+        finish: start no further round: end with the rounds there are, and open the sealed test.
 
     Raises:
         Interrupted: Ctrl-C; everything finished is stored.
+        BudgetError: a limit is reached; the test stays sealed, so that a resume with a higher limit can go on.
         StoreError: the folder holds a run of other inputs, or damaged files.
     """
     final = StepRunner(run, FINAL, parts.config.seed, progress)
     stop = final.stored(STOP)
     if stop is None:
-        (stop,) = final(STOP, _run_rounds(run, parts, progress))
+        (stop,) = final(STOP, _run_rounds(run, parts, progress, finish))
     open_test(parts, final, stop)
     run.event("run.finished", reason=stop.reason.value)
     fault.point("run.finished")
     return stop
 
 
-def _run_rounds(run: RunFolder, parts: Parts, progress: Progress) -> Stop:
-    """Rounds until one of them, or a budget, says stop."""
+def _run_rounds(run: RunFolder, parts: Parts, progress: Progress, finish: bool) -> Stop:
+    """Rounds until one of them says stop."""
     state = measure_base(run, parts, progress)
     while True:
         index = len(state.history)
-        over = _over_budget(run, parts, state)
-        if over is not None:
-            return over
         step = StepRunner(run, stage_name(index), parts.config.seed, progress)
+        if step.stored(RECORD) is None:
+            if finish:
+                detail = f"ended on request after {index} round(s)"
+                return Stop(reason=StopReason.BUDGET, detail=detail, rounds=index, student=state.student)
+            parts.limits.check()
+            parts.limits.check_training(sum(record.train_tokens for record in state.history))
         record, state = run_round(state, parts, step, index)
         kept = "kept" if record.decision.keep else "rolled back"
         progress.line(f"{stage_name(index)}: {kept}: {record.decision.reason}")
@@ -78,25 +88,6 @@ def open_test(parts: Parts, step: StepRunner, stop: Stop) -> None:
     engine = parts.student(stop.student)
     step(TEST, engine, [parts.benchmarks["test"]], greedy(parts), [base], wave=1)
     engine.close()
-
-
-def _over_budget(run: RunFolder, parts: Parts, state: LoopState) -> Stop | None:
-    loop = parts.config.loop
-    spent = {
-        "max_train_tokens": float(sum(record.train_tokens for record in state.history)),
-        "max_teacher_tokens": float(state.cost.prompt_tokens + state.cost.completion_tokens),
-        "max_wall_hours": run.seconds(["base", *(stage_name(i) for i in range(len(state.history)))]) / 3600,
-    }
-    for name, amount in spent.items():
-        limit = getattr(loop, name)
-        if limit is not None and amount >= limit:
-            return Stop(
-                reason=StopReason.BUDGET,
-                detail=f"{name}: {amount:g} of {limit:g} used",
-                rounds=len(state.history),
-                student=state.student,
-            )
-    return None
 
 
 def _in_words(reason: StopReason, parts: Parts) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.config import RunConfig
+from agent.limits import Limits
 from eval.benchmarks.base import Benchmark
 from eval.engines.base import Engine
 from memory.embedding import Embedder
@@ -31,6 +32,7 @@ class Parts:
     trainer: Trainer
     base: Adapter  # the bare base: no adapter path
     trains_from_base: bool
+    limits: Limits
 
     @property
     def guards(self) -> tuple[Benchmark, ...]:

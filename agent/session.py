@@ -19,9 +19,9 @@ from agent.loop import run_loop
 from agent.progress import Progress
 from agent.wiring import base_display_name, build_parts, check_parts
 from memory import fault
-from memory.errors import StoreError, UsageError
-from memory.records import Stop
-from memory.store import CONFIG, MANIFEST, RunFolder, write_atomic
+from memory.errors import BudgetError, StoreError, UsageError
+from memory.records import Stop, StopReason
+from memory.store import CONFIG, MANIFEST, PAUSED, RunFolder, write_atomic
 
 LIBRARIES = ("remedial", "torch", "transformers", "peft", "trl", "faiss-cpu", "sentence-transformers", "math-verify")
 
@@ -56,10 +56,11 @@ def plan(config: RunConfig, data: RunData) -> dict[str, Any]:
     }
 
 
-def start(config: RunConfig, folder: Path, progress: Progress) -> Stop:
-    """Start a run in ``folder``, or go on with the same run there.
+def start(config: RunConfig, folder: Path, progress: Progress, *, finish: bool = False) -> Stop:
+    """Start a run in ``folder``, or go on with the same run there; with ``finish``, end it with the rounds there are.
 
     Raises:
+        BudgetError: a limit is reached; the run can go on with a higher one.
         UsageError: bad input, or ``folder`` holds a run of another config or other data.
         Interrupted: Ctrl-C.
     """
@@ -68,8 +69,16 @@ def start(config: RunConfig, folder: Path, progress: Progress) -> Stop:
     with RunFolder(folder) as run:
         manifest = _open(run, config, data, progress)
         base_name = str(manifest["base_model_name_or_path"])
-        parts = build_parts(config, data, run.path, base_name)
-        return run_loop(run, parts, progress)
+        parts = build_parts(config, data, run.path, base_name, sum(_finished_seconds(run)))
+        try:
+            return run_loop(run, parts, progress, finish=finish)
+        except BudgetError as error:
+            run.event(PAUSED, reason=StopReason.BUDGET.value, detail=str(error))
+            raise
+
+
+def _finished_seconds(run: RunFolder) -> list[float]:
+    return [seconds for steps in run.timings().values() for seconds in steps.values()]
 
 
 def _open(run: RunFolder, config: RunConfig, data: RunData, progress: Progress) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from memory.records import (
 )
 from memory.store import hash_tree
 from synthesis.strategies.base import Strategy
+from synthesis.strategies.envelope import misconception_of
 from synthesis.teachers.base import Teacher
 from synthesis.verification.base import Verifier
 from synthesis.verification.policy import judge
@@ -125,7 +126,14 @@ def _draft(
     batches = []
     for request, reply in zip(requests, replies, strict=True):
         drafts, refusals = strategy.parse(request, reply)
-        batches.append(DraftBatch(drafts=tuple(drafts), refusals=tuple(refusals), cost=reply.cost))
+        batches.append(
+            DraftBatch(
+                drafts=tuple(drafts),
+                refusals=tuple(refusals),
+                cost=reply.cost,
+                misconception=misconception_of(reply),
+            )
+        )
     return batches
 
 

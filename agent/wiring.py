@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.config import RunConfig
 from agent.data import RunData
+from agent.limits import Limits
 from agent.parts import Parts
 from eval.benchmarks.base import Benchmark
 from eval.benchmarks.jsonl import ProblemSet
@@ -22,7 +23,7 @@ from memory.records import Adapter, Problem
 from synthesis.strategies.table import make_strategy
 from synthesis.teachers.base import Teacher
 from synthesis.verification.base import Verifier
-from synthesis.verification.policy import earn_place
+from synthesis.verification.earning import earn_place
 from synthesis.verification.table import VerifyContext, make_verifiers
 from training.base import Example, Trainer
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 BASE = Adapter(id="base", path=None, sha256=None)
 
 
-def build_parts(config: RunConfig, data: RunData, run_dir: Path, base_name: str) -> Parts:
+def build_parts(config: RunConfig, data: RunData, run_dir: Path, base_name: str, seconds_before: float = 0.0) -> Parts:
     """All parts of a run.
 
     Args:
@@ -40,6 +41,7 @@ def build_parts(config: RunConfig, data: RunData, run_dir: Path, base_name: str)
         data: the checked problems.
         run_dir: where adapters of this run lie and where the embedding cache goes.
         base_name: the base model as adapters shall name it.
+        seconds_before: what earlier processes spent on this run.
     """
     grader = Grader()
     trainer, from_base = make_trainer(config, base_name)
@@ -55,6 +57,7 @@ def build_parts(config: RunConfig, data: RunData, run_dir: Path, base_name: str)
         trainer=trainer,
         base=BASE,
         trains_from_base=from_base,
+        limits=Limits(config.loop, seconds_before=seconds_before),
     )
 
 

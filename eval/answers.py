@@ -34,17 +34,15 @@ _LAST_NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s?/\
 
 
 class AnswerType(StrEnum):
-    """What sort of answer a gold answer is: decides how it may be compared."""
+    """What sort of answer an answer is: each sort is compared exactly, what is none of them is not."""
 
     INTEGER = "integer"
-    DECIMAL = "decimal"
-    RATIONAL = "rational"
-    EXPRESSION = "expression"
-    SET = "set"
+    RATIONAL = "rational"  # fraction, decimal, percent, mixed number
+    EXPRESSION = "expression"  # with letters or roots
+    SET = "set"  # a bare list too: its order does not matter
     TUPLE = "tuple"
     INTERVAL = "interval"
-    CHOICE = "choice"
-    OTHER = "other"
+    CHOICE = "choice"  # one letter from A to E
 
 
 def extract(text: str, *, allow_last_number: bool = False) -> str | None:
@@ -139,26 +137,26 @@ def _clean(text: str) -> str:
     return text
 
 
-def classify(answer: str) -> AnswerType:
-    """The type of a gold answer."""
+def answer_type(answer: str) -> AnswerType | None:
+    """The type of an answer, units aside; None for prose and whatever else `compare` cannot decide exactly."""
+    if len(answer) > MAX_ANSWER:
+        return None
     text = _clean(answer)
-    if _CHOICE.fullmatch(text):
+    choice = _CHOICE.fullmatch(text)
+    if choice and choice.group(1) <= "E":
         return AnswerType.CHOICE
     body, _ = split_unit(text)
     expr = _read(body)
     if expr is None:
-        return AnswerType.OTHER
+        return None
     if expr.kind in (Kind.SET, Kind.LIST):
         return AnswerType.SET
     if expr.kind is not Kind.SCALAR:
         return AnswerType(expr.kind.value)
     if not isinstance(expr.value, Fraction):
         return AnswerType.EXPRESSION
-    if expr.decimals is not None:
-        return AnswerType.DECIMAL
-    if expr.percent:
-        return AnswerType.RATIONAL
-    return AnswerType.INTEGER if expr.value.denominator == 1 else AnswerType.RATIONAL
+    whole = expr.value.denominator == 1 and expr.decimals is None and not expr.percent
+    return AnswerType.INTEGER if whole else AnswerType.RATIONAL
 
 
 _CHOICE = re.compile(r"\(?\s*(?:\\text(?:bf)?\s*\{)?\s*\(?([A-J])\)?\s*\}?\s*[).]?")

@@ -191,12 +191,16 @@ class Exemplar(Record):
 
 
 class TeacherRequest(Record):
-    """One request for ``n`` practice problems. The id is the hash of everything in it."""
+    """One request for ``n`` practice problems.
+
+    The id is the hash of everything in it but the key phrases, which follow from the weakness.
+    """
 
     id: str
     weakness_id: str
     strategy: str
     label: str
+    keyphrases: tuple[str, ...] = ()
     exemplars: tuple[Exemplar, ...]
     parents: tuple[str, ...]
     n: int
@@ -206,7 +210,7 @@ class TeacherRequest(Record):
     def make(cls, **fields: Any) -> TeacherRequest:
         """Build a request and derive its id."""
         draft = cls(id="", **fields)
-        return draft.model_copy(update={"id": short_id("q", draft.model_dump(mode="json"))})
+        return draft.model_copy(update={"id": short_id("q", draft.model_dump(mode="json", exclude={"keyphrases"}))})
 
 
 class Cost(Record):
@@ -217,7 +221,8 @@ class Cost(Record):
 
 
 class TeacherReply(Record):
-    """The reply to one request: ``text`` is JSON ``{"problems": [{statement, solution, answer}]}`` if all is well.
+    """The reply to one request: ``text`` is JSON ``{"misconception", "problems": [{statement, solution, answer}]}`` if
+    all is well; the misconception may be absent.
 
     ``error`` is set, and ``text`` empty, when this one request failed.
     """
@@ -231,7 +236,10 @@ class TeacherReply(Record):
 
 
 class Draft(Record):
-    """A practice problem as the teacher wrote it, not yet verified."""
+    """A practice problem as the teacher wrote it, not yet verified.
+
+    ``answer_type`` is a word of `eval.answers.AnswerType`; it follows from the answer.
+    """
 
     id: str
     problem: Problem
@@ -241,6 +249,7 @@ class Draft(Record):
     prompt_hash: str
     seed: int
     cost: Cost = Cost()
+    answer_type: str | None = None
 
     @classmethod
     def make(cls, *, problem: Problem, prompt_hash: str, **rest: Any) -> Draft:
@@ -260,11 +269,15 @@ class Refusal(Record):
 
 
 class DraftBatch(Record):
-    """What one teacher request brought: drafts, refusals before there was a draft, and its cost."""
+    """What one teacher request brought: drafts, refusals before there was a draft, and its cost.
+
+    ``misconception`` is the teacher's sentence about what the student gets wrong, where it wrote one.
+    """
 
     drafts: tuple[Draft, ...]
     refusals: tuple[Refusal, ...] = ()
     cost: Cost = Cost()
+    misconception: str | None = None
 
 
 class CheckOutcome(StrEnum):
@@ -294,19 +307,29 @@ class Check(Record):
 
 
 class Verdict(Record):
-    """All checks of one draft, and what follows from them."""
+    """All checks of one draft, and what follows from them.
+
+    Costly checks are asked last and only where the draft can still be accepted; a check that was not asked is absent.
+    ``policy`` is the rule in words, ``missing`` what an undecided draft lacks: names of required verifiers, or
+    ``independent``.
+    """
 
     draft_id: str
     accepted: Accepted
     checks: tuple[Check, ...]
+    policy: str = ""
+    missing: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
-        """The first failing check as ``verifier:reason``; empty when accepted."""
+        """The first failing check as ``verifier:reason``, or what is missing; empty when accepted."""
         for check in self.checks:
             if check.outcome is CheckOutcome.FAIL:
                 return f"{check.verifier}:{check.reason}"
-        return "" if self.accepted is Accepted.YES else "no_independent_check"
+        if self.accepted is Accepted.YES:
+            return ""
+        others = [name for name in self.missing if name != "independent"]
+        return f"no_{others[0]}" if others == list(self.missing) and others else "no_independent_check"
 
 
 class Origin(StrEnum):

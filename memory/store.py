@@ -20,6 +20,8 @@ from memory import fault
 from memory.errors import StoreError
 from memory.ids import sha256_file
 
+#: The event of a run that reached a limit and can go on.
+PAUSED = "run.paused"
 LOCK, EVENTS, MANIFEST, CONFIG = "run.lock", "events.jsonl", "manifest.json", "config.yaml"
 
 

@@ -48,6 +48,8 @@ class AnnealConfig(BaseModel):
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     weight_decay: float = Field(default=0.0, ge=0.0)
     max_grad_norm: float = Field(default=1.0, ge=0.0, description="0: no clipping")
+    adam_beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    adam_beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
     optim: Literal["adamw_torch_fused", "adamw_torch"] = "adamw_torch_fused"
     lora_r: int = Field(default=32, ge=1)
     lora_alpha: float = Field(default=64.0, gt=0.0)
@@ -280,6 +282,8 @@ class LoraTrainer:
             warmup_steps=config.warmup_steps,
             lr_scheduler_type=config.lr_scheduler_type,
             weight_decay=config.weight_decay,
+            adam_beta1=config.adam_beta1,
+            adam_beta2=config.adam_beta2,
             max_grad_norm=config.max_grad_norm,
             optim=config.optim,
             max_length=None,  # checked before; TRL would cut

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from memory.errors import Interrupted, UsageError
+from memory.errors import BudgetError, Interrupted, UsageError
 
 _NO_CONFIG = """No config given. Remedial needs to know the student, the teacher and the data:
 
@@ -51,15 +51,18 @@ def run_command(
 
 @click.command("resume")
 @click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Change a limit, an endpoint or a path.")
+@click.option("--finish", is_flag=True, help="No further round: end with the rounds there are, open the sealed test.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def resume_command(run: Path | None, as_json: bool, quiet: bool) -> None:
+def resume_command(run: Path | None, overrides: tuple[str, ...], finish: bool, as_json: bool, quiet: bool) -> None:
     """Go on with an interrupted run (by default the latest under runs/)."""
     from agent.config import load_config
     from agent.report.status import find_run
 
     folder = find_run(run)
-    _start(load_config(folder / "config.yaml"), folder, as_json=as_json, quiet=quiet)
+    config = load_config(folder / "config.yaml", overrides)
+    _start(config, folder, finish=finish, as_json=as_json, quiet=quiet)
 
 
 @click.command("demo")
@@ -76,7 +79,15 @@ def demo_command(output_dir: Path, seed: int, as_json: bool, quiet: bool) -> Non
     _start(load_config(config_path, seed=seed), output_dir, as_json=as_json, quiet=quiet)
 
 
-def _start(config: object, folder: Path, *, dry_run: bool = False, as_json: bool = False, quiet: bool = False) -> None:
+def _start(
+    config: object,
+    folder: Path,
+    *,
+    dry_run: bool = False,
+    finish: bool = False,
+    as_json: bool = False,
+    quiet: bool = False,
+) -> None:
     from rich.console import Console
 
     from agent.config import RunConfig
@@ -95,7 +106,14 @@ def _start(config: object, folder: Path, *, dry_run: bool = False, as_json: bool
     progress = Progress(quiet=quiet)
     try:
         with progress.listening():
-            start(config, folder, progress)
+            start(config, folder, progress, finish=finish)
+    except BudgetError as error:
+        click.echo(
+            f"Stopped: {error}. Everything is kept, and the test stays sealed. Go on with a higher limit:\n"
+            f"  remedial resume {folder} --set {str(error).partition(':')[0]}=...\n"
+            f"or end here and open the test:\n  remedial resume {folder} --finish",
+            err=True,
+        )
     except (Interrupted, KeyboardInterrupt) as error:
         raise Interrupted(f"Interrupted; finished work is kept. Go on with: remedial resume {folder}") from error
     found = status(RunFolder(folder))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from memory.errors import UsageError
 from memory.records import Diagnosis, Measurement, Mixture, Record, Report, RoundRecord, Stop, Trend
-from memory.store import RunFolder
+from memory.store import PAUSED, RunFolder
 
 R = TypeVar("R", bound=Record)
 
@@ -50,12 +50,13 @@ def status(run: RunFolder) -> dict[str, Any]:
     )
     for entry in rounds:
         entry.pop("_student", None)
+    paused = None if stops else _paused(run)
     state = "finished" if test is not None else ("running" if run.is_locked() else "interrupted")
     return {
         "run": str(run.path),
-        "state": state,
-        "stop_reason": stops[0].reason.value if stops else None,
-        "stop_detail": stops[0].detail if stops else None,
+        "state": "stopped" if paused and state == "interrupted" else state,
+        "stop_reason": stops[0].reason.value if stops else (paused or {}).get("reason"),
+        "stop_detail": stops[0].detail if stops else (paused or {}).get("detail"),
         "base": {"dev": accuracy(base[0].report)} if base else None,
         "rounds": rounds,
         "test": test,
@@ -64,6 +65,12 @@ def status(run: RunFolder) -> dict[str, Any]:
         "seconds": round(sum(sum(steps.values()) for steps in timings.values()), 1),
         "artifacts": run.artifacts(),
     }
+
+
+def _paused(run: RunFolder) -> dict[str, Any] | None:
+    """The event of a limit that was reached, where nothing has happened since."""
+    events = run.events()
+    return events[-1] if events and events[-1]["event"] == PAUSED else None
 
 
 def accuracy(report: Report) -> dict[str, Any]:

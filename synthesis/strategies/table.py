@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from memory.errors import ConfigError
 from synthesis.strategies.base import Strategy
 from synthesis.strategies.targeted import Targeted
+from synthesis.strategies.variants import Variants
 
-STRATEGIES: Mapping[str, Callable[..., Strategy]] = {"targeted": Targeted}
+STRATEGIES: Mapping[str, Callable[..., Strategy]] = {"targeted": Targeted, "variants": Variants}
 
 
 def make_strategy(name: str, **settings: Any) -> Strategy:
-    """A strategy by name.
+    """A strategy by name; of the settings of the draft section it gets those it has.
 
     Raises:
         ConfigError: an unknown name; the message lists the known ones.
     """
     if name not in STRATEGIES:
         raise ConfigError(f"draft.strategy: no strategy '{name}'; known ones: {', '.join(sorted(STRATEGIES))}.")
-    return STRATEGIES[name](**settings)
+    takes = inspect.signature(STRATEGIES[name]).parameters
+    return STRATEGIES[name](**{key: value for key, value in settings.items() if key in takes})

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from memory.errors import ConfigError, LabelError
+from memory.errors import ConfigError
 from memory.ids import derive_seed, fingerprint, normalise_text
-from memory.records import LABEL_PREFIX, Cost, TeacherReply, TeacherRequest
+from memory.records import Cost, TeacherReply, TeacherRequest
+from synthesis.teachers.base import refuse_labelled
 from synthesis.teachers.recognise import Cell, Recogniser
 from synthesis.world.skills import LEVELS, SKILLS
 
 VERSION = 1
 EASIEST = min(LEVELS)
-_LABEL = re.compile(rf"(?<!\S){re.escape(LABEL_PREFIX)}\S")
 _TRIES = 20
 
 
@@ -65,8 +64,7 @@ class SymbolicTeacher:
         Raises:
             LabelError: a request carries a hidden label. Nothing is written for any request then.
         """
-        for request in requests:
-            _refuse_labels(request)
+        refuse_labelled(requests)
         replies = []
         for request in requests:
             replies.append(self._reply(request))
@@ -110,20 +108,6 @@ class SymbolicTeacher:
             taken.add(normalise_text(item.statement))
             problems.append({"statement": item.statement, "solution": item.solution, "answer": item.answer})
         return problems
-
-
-def _refuse_labels(request: TeacherRequest) -> None:
-    """A tag of the form ``label:...`` anywhere in what the user's data put into a request.
-
-    The wrong answer is not looked at: the student wrote it, it is not read here, and must not stop a run.
-    """
-    texts = [request.label, request.weakness_id, *request.parents]
-    texts += [text for item in request.exemplars for text in (item.statement, item.answer)]
-    if any(_LABEL.search(text) for text in texts):
-        raise LabelError(
-            f"request {request.id} for {request.weakness_id} carries a hidden label ({LABEL_PREFIX}...), "
-            "which may not reach a teacher; take it out of the data."
-        )
 
 
 def _tokens(text: str) -> int:

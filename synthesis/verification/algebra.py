@@ -48,6 +48,8 @@ class Algebra:
     name = "algebra"
     version = f"1+{ANSWERS}"
     independent = True
+    judges_answer = True
+    costly = False
 
     @property
     def fingerprint(self) -> str:

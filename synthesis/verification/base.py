@@ -9,11 +9,23 @@ from memory.records import Check, Draft
 
 
 class Verifier(Protocol):
-    """Checks drafts; may abstain. ``independent`` says whether a pass is evidence that the answer is right."""
+    """Checks drafts; may abstain.
+
+    Attributes:
+        name: its name in configs and checks.
+        version: names everything in its code that changes a check.
+        independent: whether a pass is evidence that the answer is right which the teacher had no part in.
+        judges_answer: whether it speaks about the answer at all, so that it must tell gold answers from corrupted ones.
+    """
 
     name: str
     version: str
     independent: bool
+    judges_answer: bool
+
+    @property
+    def costly(self) -> bool:
+        """Whether it asks a model. Costly verifiers come last and see only what no other has failed."""
 
     @property
     def fingerprint(self) -> str:

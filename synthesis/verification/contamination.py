@@ -30,6 +30,8 @@ class Contamination:
     name = "contamination"
     version = f"1+{OVERLAP}"
     independent = False
+    judges_answer = False
+    costly = False
 
     def __init__(self, sealed: Sequence[Problem], same_template: SameTemplate = "refuse") -> None:
         self._sealed = tuple(sealed)

@@ -29,6 +29,8 @@ class Duplicate:
     name = "duplicate"
     version = f"1+{OVERLAP}"
     independent = False
+    judges_answer = False
+    costly = False
 
     def __init__(
         self, replay: Sequence[Problem], accepted_before: Sequence[Problem] = (), *, allow_same_template: bool = False

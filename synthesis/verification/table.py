@@ -4,34 +4,90 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+from eval.engines.base import Engine
 from memory.errors import ConfigError
 from memory.records import Problem
+from synthesis.prompting import Prompts
+from synthesis.verification.agreement import Agreement
 from synthesis.verification.algebra import Algebra
 from synthesis.verification.base import Verifier
 from synthesis.verification.contamination import Contamination, SameTemplate
+from synthesis.verification.difficulty import Difficulty
 from synthesis.verification.duplicate import Duplicate
+from synthesis.verification.second_family import SecondFamily
+from synthesis.verification.solving import Compare, Record
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class VerifyContext:
-    """What verifiers compare with.
+    """What verifiers compare with, and whom they may ask.
 
     Attributes:
         replay: the validated pool.
         accepted_before: problems that earlier rounds and waves accepted.
         sealed: probe, dev, test and guard.
         same_template: whether the same text with other numbers is refused as a copy.
+        teacher_engine: the teacher's model, for `agreement`.
+        second_engine: a model of another family.
+        student_engine: the student as it is now, for `difficulty`.
+        prompts: for whoever is asked.
+        grade: compares two answers, in bounded time whatever they hold.
+        record: told about every sample, for the ledger.
+        settings: keyword arguments of a verifier, by its name.
     """
 
     replay: Sequence[Problem]
     accepted_before: Sequence[Problem]
     sealed: Sequence[Problem]
     same_template: SameTemplate = "refuse"
+    teacher_engine: Engine | None = None
+    second_engine: Engine | None = None
+    student_engine: Engine | None = None
+    prompts: Prompts | None = None
+    grade: Compare | None = None
+    record: Record | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of(self, name: str) -> dict[str, Any]:
+        """The settings of one verifier."""
+        return dict(self.settings.get(name, {}))
 
 
 Factory = Callable[[VerifyContext], Verifier]
+
+
+def _agreement(context: VerifyContext) -> Verifier:
+    engine = _need(context.teacher_engine, "agreement", "a teacher that is a language model; set teacher.kind to one")
+    prompts, grade = _asking(context, "agreement")
+    return Agreement(engine, prompts, grade=grade, record=context.record, **context.of("agreement"))
+
+
+def _second_family(context: VerifyContext) -> Verifier:
+    engine = _need(context.second_engine, "second_family", "a second model; name its endpoint under this key")
+    prompts, grade = _asking(context, "second_family")
+    return SecondFamily(engine, prompts, grade=grade, record=context.record, **context.of("second_family"))
+
+
+def _difficulty(context: VerifyContext) -> Verifier:
+    engine = _need(context.student_engine, "difficulty", "the student's engine")
+    grade = _need(context.grade, "difficulty", "a grader")
+    return Difficulty(engine, grade=grade, record=context.record, **context.of("difficulty"))
+
+
+def _asking(context: VerifyContext, name: str) -> tuple[Prompts, Compare]:
+    return _need(context.prompts, name, "prompts"), _need(context.grade, name, "a grader")
+
+
+def _need(value: T | None, name: str, what: str) -> T:
+    if value is None:
+        raise ConfigError(f"verify.{name}: it needs {what}, or take {name} out of verify.verifiers.")
+    return value
+
 
 #: Every verifier by its name in configs.
 VERIFIERS: Mapping[str, Factory] = {
@@ -40,6 +96,9 @@ VERIFIERS: Mapping[str, Factory] = {
         context.replay, context.accepted_before, allow_same_template=context.same_template == "allow"
     ),
     "contamination": lambda context: Contamination(context.sealed, context.same_template),
+    "agreement": _agreement,
+    "second_family": _second_family,
+    "difficulty": _difficulty,
 }
 
 
@@ -47,7 +106,8 @@ def make_verifiers(names: Sequence[str], context: VerifyContext) -> list[Verifie
     """The named verifiers, in the order of their names.
 
     Raises:
-        ConfigError: an unknown name, or one that is given twice.
+        ConfigError: an unknown name, one that is given twice, or one whose need the context does not meet; the message
+            names the key.
     """
     for position, name in enumerate(names):
         if name not in VERIFIERS:

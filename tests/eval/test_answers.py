@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.answers import AnswerType, classify, compare, extract, extract_marked
+from eval.answers import AnswerType, answer_type, compare, extract, extract_marked
 
 FOLDER = Path(__file__).parent / "cases"
 COMPARE = [json.loads(line) for line in (FOLDER / "compare.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -51,7 +51,15 @@ def test_a_whole_marked_answer(text: str, whole: str | None) -> None:
         ("3", AnswerType.INTEGER),
         ("$1,234", AnswerType.INTEGER),
         ("5 apples", AnswerType.INTEGER),
-        ("3.50", AnswerType.DECIMAL),
+        ("3.50", AnswerType.RATIONAL),
+        ("-7", AnswerType.INTEGER),
+        ("2 1/3", AnswerType.RATIONAL),
+        ("2.0", AnswerType.RATIONAL),
+        ("x = 3", AnswerType.INTEGER),
+        ("x = 3 or x = 7", AnswerType.SET),
+        ("3\\pi", AnswerType.EXPRESSION),
+        ("(-\\infty, 2]", AnswerType.INTERVAL),
+        ("E", AnswerType.CHOICE),
         ("1/2", AnswerType.RATIONAL),
         ("50%", AnswerType.RATIONAL),
         ("2\\sqrt{3}", AnswerType.EXPRESSION),
@@ -61,11 +69,26 @@ def test_a_whole_marked_answer(text: str, whole: str | None) -> None:
         ("(1,2)", AnswerType.TUPLE),
         ("[1,2)", AnswerType.INTERVAL),
         ("(C)", AnswerType.CHOICE),
-        ("Tuesday", AnswerType.OTHER),
+        ("Tuesday", None),
+        ("impossible", None),
+        ("3 or 7, I think", None),
+        ("5 feet 6 inches", None),
+        ("3:45", None),
+        ("", None),
+        ("2^3^2", None),
+        ("9" * 2000, None),
     ],
 )
-def test_classify(answer: str, expected: AnswerType) -> None:
-    assert classify(answer) is expected
+def test_the_type_of_an_answer(answer: str, expected: AnswerType | None) -> None:
+    assert answer_type(answer) is expected
+
+
+@pytest.mark.parametrize("unit", ["1a", "1 a", "(", "{[(", "1,", "9!", "\\frac", "5 a.b ", "a or ", "^", "$"])
+def test_the_type_of_hostile_text_takes_no_time(unit: str) -> None:
+    started = time.perf_counter()
+    for size in (200, 1000, 100_000):
+        answer_type((unit * size)[:size])
+    assert time.perf_counter() - started < 1
 
 
 @settings(max_examples=400, deadline=None)

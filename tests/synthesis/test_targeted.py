@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from memory.errors import ConfigError, LabelError, SplitError
 from memory.records import Attempt, Cost, Exemplar, Finish, Outcome, Problem, Split, TeacherReply, Weakness
-from synthesis.strategies.replies import MAX_ANSWER, MAX_REPLY, MAX_SOLUTION, MAX_STATEMENT, boxes
+from synthesis.strategies.envelope import MAX_REPLY
+from synthesis.strategies.replies import MAX_ANSWER, MAX_SOLUTION, MAX_STATEMENT, boxes
 from synthesis.strategies.table import STRATEGIES, make_strategy
 from synthesis.strategies.targeted import Targeted
 

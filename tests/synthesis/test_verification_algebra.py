@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memory.records import Check, CheckOutcome, Draft, Problem, Split
 from synthesis.verification.algebra import MAX_EVIDENCE, Algebra, solves_statement
-from synthesis.verification.policy import raise_box, raise_step
+from synthesis.verification.earning import raise_box, raise_step
 from synthesis.world.skills import LEVELS, SKILLS
 
 

@@ -5,12 +5,16 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from eval.engines.base import Sample
+from eval.engines.scripted import ScriptedEngine
 from memory.errors import ConfigError, LabelError, SplitError
-from memory.records import Accepted, Check, CheckOutcome, Draft, Problem, Split
+from memory.records import Accepted, Check, CheckOutcome, Draft, Finish, Problem, Split
+from synthesis.prompting import Prompts
 from synthesis.verification.algebra import Algebra
 from synthesis.verification.contamination import Contamination
 from synthesis.verification.duplicate import Duplicate
-from synthesis.verification.policy import earn_place, judge, raise_box, raise_step
+from synthesis.verification.earning import earn_place, earn_place_asking, raise_box, raise_step
+from synthesis.verification.policy import judge
 from synthesis.verification.table import VERIFIERS, VerifyContext, make_verifiers
 
 PASS, FAIL, ABSTAIN = CheckOutcome.PASS, CheckOutcome.FAIL, CheckOutcome.ABSTAIN
@@ -23,10 +27,16 @@ class Scripted:
     fingerprint = "scripted"
 
     def __init__(
-        self, say: Callable[[Draft], CheckOutcome], *, name: str = "scripted", independent: bool = True
+        self,
+        say: Callable[[Draft], CheckOutcome],
+        *,
+        name: str = "scripted",
+        independent: bool = True,
+        costly: bool = False,
     ) -> None:
         self.name = name
-        self.independent = independent
+        self.independent = self.judges_answer = independent
+        self.costly = costly
         self._say = say
         self.batches: list[int] = []
 
@@ -39,8 +49,10 @@ class Scripted:
         ]
 
 
-def always(outcome: CheckOutcome, *, name: str = "scripted", independent: bool = True) -> Scripted:
-    return Scripted(lambda _: outcome, name=name, independent=independent)
+def always(
+    outcome: CheckOutcome, *, name: str = "scripted", independent: bool = True, costly: bool = False
+) -> Scripted:
+    return Scripted(lambda _: outcome, name=name, independent=independent, costly=costly)
 
 
 def gold(n: int = 40, split: Split = Split.REPLAY) -> list[Problem]:
@@ -82,6 +94,70 @@ def test_the_rule(verifiers: list[Scripted], min_independent: int, accepted: Acc
     assert {verdict.reason for verdict in verdicts} == {reason}
     assert all([check.verifier for check in verdict.checks] == [v.name for v in verifiers] for verdict in verdicts)
     assert all(verifier.batches == [3] for verifier in verifiers)
+
+
+def test_costly_verifiers_come_last_and_see_what_can_still_be_accepted() -> None:
+    batch = drafts(4)
+    cheap = Scripted(lambda item: FAIL if item == batch[0] else ABSTAIN if item == batch[1] else PASS, name="cheap")
+    agreement = Scripted(
+        lambda item: FAIL if item == batch[2] else PASS, name="agreement", independent=False, costly=True
+    )
+    free = Scripted(lambda item: PASS, name="free", independent=False)
+    verdicts = judge(batch, [agreement, cheap, free])
+    # The first has failed; the second has no independent pass and cannot get one any more.
+    assert (cheap.batches, free.batches, agreement.batches) == ([4], [4], [2])
+    assert [item.reason for item in verdicts] == ["cheap:no", "no_independent_check", "agreement:no", ""]
+    assert [[check.verifier for check in item.checks] for item in verdicts] == [
+        ["cheap", "free"], ["cheap", "free"], ["agreement", "cheap", "free"], ["agreement", "cheap", "free"],
+    ]  # fmt: skip
+    assert verdicts[1].missing == ("agreement", "independent")
+    assert {item.policy for item in verdicts} == {"no failing check; agreement and 1 independent"}
+
+
+def test_agreement_is_required_where_it_is_configured_and_proves_nothing_alone() -> None:
+    agreement = always(PASS, name="agreement", independent=False)
+    assert [item.reason for item in judge(drafts(1), [agreement])] == ["no_independent_check"]
+    silent = always(ABSTAIN, name="agreement", independent=False)
+    assert [item.reason for item in judge(drafts(1), [silent, always(PASS)])] == ["no_agreement"]
+    assert [item.accepted for item in judge(drafts(1), [silent, always(PASS)], require=())] == [Accepted.YES]
+    assert [item.reason for item in judge(drafts(1), [always(PASS), always(ABSTAIN, name="b")], require=("b",))] == [
+        "no_b"
+    ]
+    with pytest.raises(ConfigError, match=r"verify\.require: b is not one of verify.verifiers"):
+        judge(drafts(1), [always(PASS)], require=("b",))
+
+
+def test_nothing_is_asked_where_nothing_stands() -> None:
+    costly = always(PASS, name="agreement", independent=False, costly=True)
+    judge(drafts(2), [always(FAIL), costly])
+    judge([], [always(PASS), costly])
+    assert costly.batches == []
+
+
+def claims(right: float, *, name: str = "second_family") -> Scripted:
+    """Passes this share of right answers (by the problem's number) and no wrong ones."""
+
+    def say(item: Draft) -> CheckOutcome:
+        k = int(item.problem.statement.split()[1])
+        return PASS if item.problem.answer == str(k + 15) and k % 10 < 10 * right else FAIL
+
+    return Scripted(say, name=name, costly=True)
+
+
+def test_verifiers_that_ask_a_model_earn_their_place_on_gold_and_corrupted_answers() -> None:
+    free = always(PASS)
+    hard = always(FAIL, name="difficulty", independent=False, costly=True)
+    (earned,) = earn_place_asking([free, claims(0.8), hard], gold(20))
+    assert (earned.verifier, earned.gold, earned.passed, earned.corrupted, earned.refused) == (
+        "second_family", 20, 16, 20, 20,
+    )  # fmt: skip
+    assert (free.batches, hard.batches) == ([], [])
+    assert earn_place_asking([claims(1)], []) == []
+    with pytest.raises(ConfigError, match=r"verify.second_family: it passes 8 of 20 gold .*stronger model"):
+        earn_place_asking([claims(0.4)], gold(20))
+    with pytest.raises(ConfigError, match=r"verify.program: it passes 20 of 20 answers raised by one"):
+        earn_place_asking([always(PASS, name="program", costly=True)], gold(20))
+    earn_place([claims(0.0)], gold(20))  # not asked where nothing may be spent
 
 
 def test_judging_does_not_depend_on_the_order_of_drafts() -> None:
@@ -173,12 +249,23 @@ def context(**settings: object) -> VerifyContext:
 
 def test_the_table_makes_every_verifier_by_name() -> None:
     names = tuple(VERIFIERS)
-    assert names == ("algebra", "duplicate", "contamination")
-    verifiers = make_verifiers(names, context())
+    assert names == ("algebra", "duplicate", "contamination", "agreement", "second_family", "difficulty")
+    engine = ScriptedEngine(lambda messages, sampling, index: Sample("\\boxed{1}", 1, Finish.STOP), "e")
+    asked = {"teacher_engine": engine, "second_engine": engine, "student_engine": engine}
+    full = context(**asked, prompts=Prompts(), grade=lambda a, b: a == b, settings={"agreement": {"num_samples": 7}})
+    verifiers = make_verifiers(names, full)
     assert [verifier.name for verifier in verifiers] == list(names)
-    assert [verifier.independent for verifier in verifiers] == [True, False, False]
-    assert len({verifier.fingerprint for verifier in verifiers}) == 3
+    assert [verifier.independent for verifier in verifiers] == [True, False, False, False, True, False]
+    assert [verifier.costly for verifier in verifiers] == [False, False, False, True, True, True]
+    assert len({verifier.fingerprint for verifier in verifiers}) == 6
+    assert verifiers[3].sampling.n == 7  # type: ignore[attr-defined]
     assert make_verifiers((), context()) == []
+
+
+@pytest.mark.parametrize("name", ["agreement", "second_family", "difficulty"])
+def test_a_verifier_without_its_model_names_its_key(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"verify\.{name}: it needs .*verify\.verifiers"):
+        make_verifiers((name,), context())
 
 
 def test_same_template_reaches_both_verifiers() -> None:
@@ -191,7 +278,7 @@ def test_same_template_reaches_both_verifiers() -> None:
 
 
 def test_unknown_and_repeated_names() -> None:
-    with pytest.raises(ConfigError, match=r"'algebr'; known are algebra, duplicate, contamination. Did you mean alg"):
+    with pytest.raises(ConfigError, match=r"'algebr'; known are algebra, duplicate, contamination, .*Did you mean alg"):
         make_verifiers(("duplicate", "algebr"), context())
     with pytest.raises(ConfigError, match="given twice"):
         make_verifiers(("algebra", "algebra"), context())
