@@ -39,7 +39,7 @@ def run_loop(run: RunFolder, parts: Parts, progress: Progress, *, finish: bool =
         BudgetError: a limit is reached; the test stays sealed, so that a resume with a higher limit can go on.
         StoreError: the folder holds a run of other inputs, or damaged files.
     """
-    final = StepRunner(run, FINAL, parts.config.seed, progress)
+    final = StepRunner(run, FINAL, parts.config.seed, progress, parts.within)
     stop = final.stored(STOP)
     if stop is None:
         (stop,) = final(STOP, _run_rounds(run, parts, progress, finish))
@@ -54,7 +54,7 @@ def _run_rounds(run: RunFolder, parts: Parts, progress: Progress, finish: bool) 
     state = measure_base(run, parts, progress)
     while True:
         index = len(state.history)
-        step = StepRunner(run, stage_name(index), parts.config.seed, progress)
+        step = StepRunner(run, stage_name(index), parts.config.seed, progress, parts.within)
         if step.stored(RECORD) is None:
             if finish:
                 detail = f"ended on request after {index} round(s)"
@@ -71,7 +71,7 @@ def _run_rounds(run: RunFolder, parts: Parts, progress: Progress, finish: bool) 
 
 def measure_base(run: RunFolder, parts: Parts, progress: Progress) -> LoopState:
     """Keep the probe and dev problems beside the run, and measure the base on dev and on the guards."""
-    step = StepRunner(run, "base", parts.config.seed, progress)
+    step = StepRunner(run, "base", parts.config.seed, progress, parts.within)
     step(DATA, [problem for split in ("probe", "dev") for problem in parts.benchmarks[split].problems()])
     engine = parts.student(parts.base)
     (dev,) = step(MEASURE, engine, [parts.benchmarks["dev"]], greedy(parts), ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from agent.config import RunConfig
@@ -28,11 +29,12 @@ class Parts:
     embedder: Embedder
     teacher: Teacher
     strategies: Mapping[str, Strategy]
-    verifiers: Callable[[Sequence[Problem]], Sequence[Verifier]]  # given the problems accepted in earlier rounds
+    verifiers: Callable[[Sequence[Problem], Engine], Sequence[Verifier]]  # given what was accepted, and the student
     trainer: Trainer
     base: Adapter  # the bare base: no adapter path
     trains_from_base: bool
     limits: Limits
+    within: Callable[[str, str], AbstractContextManager[None]]  # says to which stage and step spending belongs
 
     @property
     def guards(self) -> tuple[Benchmark, ...]:

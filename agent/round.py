@@ -14,7 +14,7 @@ from agent.decide import decide
 from agent.parts import LoopState, Parts
 from agent.step import StepRunner, Verb
 from agent.verbs import ALLOCATE, ANNEAL, DIAGNOSE, DRAFT, GUARD, MEASURE, MIX, PROBE, VERIFY, Failed
-from eval.engines.base import Sampling
+from eval.engines.base import Engine, Sampling
 from memory.records import (
     Accepted,
     Allocation,
@@ -45,7 +45,7 @@ def run_round(state: LoopState, parts: Parts, step: StepRunner, index: int) -> t
     if not diagnosis.weaknesses:
         return _nothing_failed(state, parts, step, index, diagnosis)
     (plan,) = step(ALLOCATE, diagnosis, config.allocate, config.draft.strategy, index)
-    harvest = gather(state, parts, step, diagnosis, plan, failed_pairs(probe.problems(), attempts))
+    harvest = gather(state, parts, step, diagnosis, plan, failed_pairs(probe.problems(), attempts), engine)
     new = (*state.pool, *harvest.trained) if parts.trains_from_base else harvest.trained
     (mixture,) = step(MIX, new, parts.replay, config.mix.new, config.mix.replay)
     start = parts.base if parts.trains_from_base else state.student
@@ -101,10 +101,16 @@ class Harvest:
 
 
 def gather(
-    state: LoopState, parts: Parts, step: StepRunner, diagnosis: Diagnosis, plan: Allocation, failed: Failed
+    state: LoopState,
+    parts: Parts,
+    step: StepRunner,
+    diagnosis: Diagnosis,
+    plan: Allocation,
+    failed: Failed,
+    student: Engine,
 ) -> Harvest:
     """Draft and verify until each cluster has its allotment or the top-ups are used up."""
-    config = parts.config.draft
+    config, verify = parts.config.draft, parts.config.verify
     strategy = parts.strategies[config.strategy]
     quota = {allotment.weakness_id: allotment.n for allotment in plan.allotments if allotment.n > 0}
     batches: list[DraftBatch] = []
@@ -118,8 +124,9 @@ def gather(
         wanted = {weakness: math.ceil(n * config.overdraft - 1e-9) for weakness, n in missing.items()}
         new_batches = step(DRAFT, wanted, diagnosis, failed, strategy, parts.teacher, wave=wave)
         drafts = [draft for batch in new_batches for draft in batch.drafts]
-        verifiers = parts.verifiers((*state.seen, *(draft.problem for draft in accepted)))
-        new_verdicts = step(VERIFY, drafts, verifiers, parts.config.verify.min_independent, wave=wave)
+        parts.limits.check_replies(new_batches)
+        verifiers = parts.verifiers((*state.seen, *(draft.problem for draft in accepted)), student)
+        new_verdicts = step(VERIFY, drafts, verifiers, verify.require, verify.min_independent, wave=wave)
         yes = {verdict.draft_id for verdict in new_verdicts if verdict.accepted is Accepted.YES}
         accepted += [draft for draft in drafts if draft.id in yes]
         batches += new_batches

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+import uuid
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import yaml
 from agent.config import RunConfig
 from agent.data import RunData, load_data
 from agent.loop import run_loop
+from agent.models import Purse, closing, needs_purse
 from agent.progress import Progress
 from agent.wiring import base_display_name, build_parts, check_parts
 from memory import fault
@@ -69,12 +71,15 @@ def start(config: RunConfig, folder: Path, progress: Progress, *, finish: bool =
     with RunFolder(folder) as run:
         manifest = _open(run, config, data, progress)
         base_name = str(manifest["base_model_name_or_path"])
-        parts = build_parts(config, data, run.path, base_name, sum(_finished_seconds(run)))
-        try:
-            return run_loop(run, parts, progress, finish=finish)
-        except BudgetError as error:
-            run.event(PAUSED, reason=StopReason.BUDGET.value, detail=str(error))
-            raise
+        seconds = sum(_finished_seconds(run))
+        purse = Purse.open(config, run.path, str(manifest["run_id"]), seconds) if needs_purse(config) else None
+        with closing(purse):
+            parts = build_parts(config, data, run.path, base_name, purse, seconds)
+            try:
+                return run_loop(run, parts, progress, finish=finish)
+            except BudgetError as error:
+                run.event(PAUSED, reason=StopReason.BUDGET.value, detail=str(error))
+                raise
 
 
 def _finished_seconds(run: RunFolder) -> list[float]:
@@ -106,6 +111,7 @@ def _open(run: RunFolder, config: RunConfig, data: RunData, progress: Progress) 
     manifest = {
         **identity,
         "base_model_name_or_path": base_display_name(config),
+        "run_id": f"{run.path.resolve().name}-{uuid.uuid4().hex[:12]}",
         "seed": config.seed,
         "plan": plan(config, data),
         "versions": _versions(),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,7 @@ from memory.records import Record
 from memory.store import RunFolder
 
 R = TypeVar("R", bound=Record)
+Within = Callable[[str, str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class Verb(Generic[R]):
 class StepRunner:
     """Runs verbs inside one stage of a run folder."""
 
-    def __init__(self, run: RunFolder, stage: str, seed: int, progress: Progress) -> None:
-        self.run, self.stage, self.seed, self.progress = run, stage, seed, progress
+    def __init__(
+        self, run: RunFolder, stage: str, seed: int, progress: Progress, within: Within = lambda *_: nullcontext()
+    ) -> None:
+        """``within(stage, step)`` surrounds every step that is computed, so that spending is booked to it."""
+        self.run, self.stage, self.seed, self.progress, self.within = run, stage, seed, progress, within
 
     def __call__(self, verb: Verb[R], *inputs: Any, wave: int = 0) -> tuple[R, ...]:
         """The verb's records: stored ones where the same inputs have some, else computed and stored.
@@ -82,7 +87,8 @@ class StepRunner:
             context = StepContext(
                 self.stage, seed, self.run.path, folder, lambda: self.run.scratch(self.stage, name), progress
             )
-            records = tuple(verb.compute(context, *inputs))
+            with self.within(self.stage, name):
+                records = tuple(verb.compute(context, *inputs))
         seconds = round(time.monotonic() - started, 3)
         if verb.fault:
             fault.point(verb.fault)

@@ -138,11 +138,15 @@ def _draft(
 
 
 def _verify(
-    context: StepContext, drafts: Sequence[Draft], verifiers: Sequence[Verifier], min_independent: int
+    context: StepContext,
+    drafts: Sequence[Draft],
+    verifiers: Sequence[Verifier],
+    require: Sequence[str] | None,
+    min_independent: int,
 ) -> list[Verdict]:
     """One verdict for each draft."""
     context.progress.start(len(drafts), "drafts")
-    verdicts = judge(drafts, verifiers, min_independent=min_independent)
+    verdicts = judge(drafts, verifiers, require=require, min_independent=min_independent)
     context.progress.advance(len(drafts))
     return verdicts
 

@@ -6,25 +6,27 @@ Loads nothing heavy by itself: engines, embedder and trainer load when they are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config import RunConfig
 from agent.data import RunData
 from agent.limits import Limits
+from agent.models import Purse, ServedStudent, asked_engine, local_engine, make_prompts, teacher_model
 from agent.parts import Parts
+from agent.verifiers import make_asked, verifiers_for
 from eval.benchmarks.base import Benchmark
 from eval.benchmarks.jsonl import ProblemSet
 from eval.engines.base import Engine
 from eval.grading import Grader
 from memory.errors import ConfigError
-from memory.records import Adapter, Problem
+from memory.records import Adapter
+from synthesis.prompting import Prompts
 from synthesis.strategies.table import make_strategy
 from synthesis.teachers.base import Teacher
-from synthesis.verification.base import Verifier
 from synthesis.verification.earning import earn_place
-from synthesis.verification.table import VerifyContext, make_verifiers
 from training.base import Example, Trainer
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 BASE = Adapter(id="base", path=None, sha256=None)
 
 
-def build_parts(config: RunConfig, data: RunData, run_dir: Path, base_name: str, seconds_before: float = 0.0) -> Parts:
+def build_parts(
+    config: RunConfig, data: RunData, run_dir: Path, base_name: str, purse: Purse | None = None, seconds: float = 0.0
+) -> Parts:
     """All parts of a run.
 
     Args:
@@ -41,23 +45,30 @@ def build_parts(config: RunConfig, data: RunData, run_dir: Path, base_name: str,
         data: the checked problems.
         run_dir: where adapters of this run lie and where the embedding cache goes.
         base_name: the base model as adapters shall name it.
-        seconds_before: what earlier processes spent on this run.
+        purse: what the run pays with, where a model answers over HTTP.
+        seconds: what earlier processes spent on this run.
     """
-    grader = Grader()
+    grader, prompts = Grader(), make_prompts(config)
+    teacher_engine = make_teacher_engine(config, purse)
+    asked = make_asked(config, grader, prompts, teacher_engine, purse)
+    served = ServedStudent(config.student, run_dir, purse)
     trainer, from_base = make_trainer(config, base_name)
     return Parts(
         config=config,
-        student=lambda adapter: make_engine(config, run_dir / adapter.path if adapter.path else None),
+        student=served.engine
+        if config.student.engine == "openai"
+        else lambda adapter: make_engine(config, run_dir / adapter.path if adapter.path else None),
         benchmarks=make_benchmarks(data, grader),
         replay=data.replay,
         embedder=make_embedder(config, run_dir / "cache" / "embeddings.sqlite"),
-        teacher=make_teacher(config),
+        teacher=make_teacher(config, prompts, teacher_engine, purse),
         strategies={config.draft.strategy: make_strategy(config.draft.strategy, **strategy_settings(config))},
-        verifiers=lambda accepted: verifiers_for(config, data, accepted),
+        verifiers=lambda accepted, student: verifiers_for(config, data, accepted, asked, student),
         trainer=trainer,
         base=BASE,
         trains_from_base=from_base,
-        limits=Limits(config.loop, seconds_before=seconds_before),
+        limits=purse.limits if purse else Limits(config.loop, seconds_before=seconds),
+        within=purse.within if purse else lambda stage, step: nullcontext(),
     )
 
 
@@ -72,7 +83,13 @@ def check_parts(config: RunConfig, data: RunData) -> None:
 
     settings = parse_config(config.anneal)
     make_strategy(config.draft.strategy, **strategy_settings(config))
-    earn_place(verifiers_for(config, data, ()), data.replay[: config.verify.earn_place_sample])
+    prompts = make_prompts(config)
+    prompts.check()
+    teacher = make_teacher_engine(config, None)
+    asked = make_asked(config, Grader(), prompts, teacher, None)
+    student = make_engine(config, None)
+    gold = data.replay[: config.verify.earn_place_sample]
+    earn_place(verifiers_for(config, data, (), asked, student), gold)
     _check_embedder(config)
     if config.student.engine == "scripted":
         from agent.demo import check_student
@@ -106,23 +123,23 @@ def strategy_settings(config: RunConfig) -> dict[str, int]:
 
 
 def make_engine(config: RunConfig, adapter: Path | None) -> Engine:
-    """The student with one adapter, or bare."""
+    """The student with one adapter, or bare, where it runs in this process (behind a server: `ServedStudent`)."""
     student = config.student
     if student.engine == "scripted":
         from agent.demo import scripted_student
 
         return scripted_student(student.model_name_or_path, adapter)
-    from eval.engines.hf import TransformersEngine
-
-    return TransformersEngine(
+    shared = {"revision": student.revision, "dtype": student.dtype, "system_prompt": student.system_prompt}
+    if student.engine == "vllm":
+        return local_engine("vllm", student.model_name_or_path, adapter, **shared, **student.vllm)
+    return local_engine(
+        "transformers",
         student.model_name_or_path,
         adapter,
-        revision=student.revision,
         batch_tokens=student.batch_tokens,
-        dtype=student.dtype,
         device=student.device,
         num_threads=student.num_threads,
-        system_prompt=student.system_prompt,
+        **shared,
     )
 
 
@@ -146,15 +163,42 @@ def make_trainer(config: RunConfig, base_name: str) -> tuple[Trainer, bool]:
     return trainer, settings.start_from == "base"
 
 
-def make_teacher(config: RunConfig) -> Teacher:
+def make_teacher_engine(config: RunConfig, purse: Purse | None) -> Engine | None:
+    """The model behind the teacher, None where the teacher is none.
+
+    Raises:
+        ConfigError: no model or address is named, or the key's variable is not set.
+    """
+    teacher = config.teacher
+    if teacher.kind != "llm":
+        return None
+    return asked_engine("teacher", teacher, teacher_model(teacher), purse)
+
+
+def make_teacher(config: RunConfig, prompts: Prompts, engine: Engine | None, purse: Purse | None) -> Teacher:
     """The teacher."""
-    if config.teacher.kind == "scripted":
+    settings = config.teacher
+    if settings.kind == "scripted":
         from agent.demo import demo_teacher
 
         return demo_teacher()
-    from synthesis.teachers.symbolic import SymbolicTeacher
+    if engine is None:
+        from synthesis.teachers.symbolic import SymbolicTeacher
 
-    return SymbolicTeacher()
+        return SymbolicTeacher()
+    from synthesis.teachers.llm import LLMTeacher
+
+    model = teacher_model(settings)
+    return LLMTeacher(
+        engine,
+        prompts,
+        name=Path(model).name,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_new_tokens=settings.max_new_tokens,
+        repair=settings.repair,
+        record=None if purse is None else lambda request, purpose, sample: purse.wrote(model, request, purpose, sample),
+    )
 
 
 def make_embedder(config: RunConfig, cache_path: Path) -> Embedder:
@@ -175,17 +219,6 @@ def make_benchmarks(data: RunData, grader: Grader) -> Mapping[str, Benchmark]:
     """Probe, dev, test, and the replay hold-out where there is one."""
     parts = {"probe": data.probe, "dev": data.dev, "test": data.test, "guard-replay": data.guard}
     return {name: ProblemSet(name, problems, grader) for name, problems in parts.items() if problems}
-
-
-def verifiers_for(config: RunConfig, data: RunData, accepted: Sequence[Problem]) -> list[Verifier]:
-    """The verifiers, given what earlier rounds accepted."""
-    context = VerifyContext(
-        replay=data.replay,
-        accepted_before=tuple(accepted),
-        sealed=data.sealed,
-        same_template=config.verify.same_template,
-    )
-    return make_verifiers(config.verify.verifiers, context)
 
 
 def _check_embedder(config: RunConfig) -> None:
