@@ -15,6 +15,8 @@ import click
 
 #: Command name -> (module that defines it, short help). Modules are imported on use only.
 COMMANDS = {
+    "validate": ("agent.commands.checks", "Check a config: files, prompts, lengths, endpoints. No weights, no tokens."),
+    "doctor": ("agent.commands.checks", "Packages, GPU, disk, and one tiny real call to each endpoint."),
     "run": ("agent.commands.run", "Start an improvement loop, or go on with it."),
     "resume": ("agent.commands.run", "Go on with an interrupted run."),
     "demo": ("agent.commands.run", "Run three rounds on scripted parts, in seconds: no model, no download."),

@@ -11,6 +11,7 @@ import difflib
 import ipaddress
 import json
 import os
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ T = TypeVar("T")
 MOST_BYTES = 8 * 1024 * 1024
 _RETRIED = frozenset({408, 409, 425, 429})
 _DENIED = frozenset({401, 402, 403, 404})
+_NAME = re.compile(r"[A-Za-z_]\w{0,18}|[A-Z][A-Z0-9_]{0,63}")
 
 
 class TooLargeError(Exception):
@@ -72,11 +74,17 @@ def read_key(api_key_env: str | None) -> Secret:
     """The key in an environment variable; an empty one where no variable is named.
 
     Raises:
-        ConfigError: the variable is not set, empty, or holds what no header can carry.
+        ConfigError: the variable is not set, empty, or holds what no header can carry; or it is no variable's name.
     """
     if api_key_env is None:
         return Secret()
     value = os.environ.get(api_key_env, "").strip()
+    if not value and not _NAME.fullmatch(api_key_env):
+        # Perhaps the key itself, so it is not shown.
+        raise ConfigError(
+            "api_key_env must be the name of an environment variable that holds the key (such as TEACHER_API_KEY), "
+            "never the key; what stands there is no such name, or names one that is not set."
+        )
     if not value:
         raise ConfigError(f"api_key_env: the environment variable {api_key_env} is not set; export it with the key.")
     if not (value.isascii() and value.isprintable()) or " " in value:
