@@ -79,19 +79,27 @@ def read_key(api_key_env: str | None) -> Secret:
     if api_key_env is None:
         return Secret()
     value = os.environ.get(api_key_env, "").strip()
-    if not value and not _NAME.fullmatch(api_key_env):
-        # Perhaps the key itself, so it is not shown.
-        raise ConfigError(
-            "api_key_env must be the name of an environment variable that holds the key (such as TEACHER_API_KEY), "
-            "never the key; what stands there is no such name, or names one that is not set."
-        )
     if not value:
+        check_key_name(api_key_env)
         raise ConfigError(f"api_key_env: the environment variable {api_key_env} is not set; export it with the key.")
     if not (value.isascii() and value.isprintable()) or " " in value:
         raise ConfigError(
             f"api_key_env: the value of {api_key_env} holds blanks or characters that no key has; copy the key again."
         )
     return Secret(value)
+
+
+def check_key_name(api_key_env: str) -> None:
+    """Refuse what may be the key itself, without showing it.
+
+    Raises:
+        ConfigError: it does not look like the name of an environment variable.
+    """
+    if not _NAME.fullmatch(api_key_env):
+        raise ConfigError(
+            "api_key_env must be the name of an environment variable that holds the key (such as TEACHER_API_KEY), "
+            "never the key; what stands there does not look like such a name."
+        )
 
 
 def make_client(url: str, secret: Secret, timeout: float) -> AsyncOpenAI:
