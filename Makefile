@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install quickstart test test-fast test-real lint readme student data clean
+.PHONY: install vllm-env http-loop quickstart test test-fast test-real lint readme student data clean
 
 install: $(STAMP)
 
@@ -27,7 +27,11 @@ test: install lint test-fast test-real readme
 test-fast: install
 	$(BIN)/pytest -m "not real" -n 2
 
-test-real: install
+# vLLM's server on processors, for the tests that talk to a real one: an environment of its own, 3.5 GB.
+vllm-env:
+	$(PYTHON) tests/servers/install_vllm.py
+
+test-real: install vllm-env
 	$(BIN)/pytest -m real --durations=10
 
 lint: install

@@ -102,7 +102,7 @@ def _swap(folder: Path, output_dir: Path) -> None:
 
 def model_card(config: PretrainConfig, summary: Mapping[str, Any]) -> str:
     """The model card: what it is, how it was made, from which data. No dates or seconds: they do not repeat."""
-    recipe = config.model_dump(exclude={"train_file", "name", "columns", "num_threads", "device", "log_every"})
+    recipe = config.model_dump(exclude={"train_file", "name", "about", "columns", "num_threads", "device", "log_every"})
     rows = "\n".join(f"| {key} | {value} |" for key, value in recipe.items() if value is not None)
     return f"""---
 library_name: transformers
@@ -114,8 +114,9 @@ tags: [remedial, trained-from-scratch, math-word-problems]
 # {config.name}
 
 A {summary["parameters"]:,}-parameter Llama-style model, trained from scratch by `remedial pretrain` on worked
-mathematical word problems. It is made to be improved, not to be used: its training mix is skewed on purpose, so
-that it is good at some skills and bad at others. It knows nothing outside such problems.
+mathematical word problems. It knows nothing outside such problems.
+
+{config.about}
 
 It loads through `AutoModelForCausalLM` and `AutoTokenizer`. Its answers end with `\\boxed{{...}}` where its training
 solutions did.

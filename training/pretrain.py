@@ -40,6 +40,11 @@ class PretrainConfig(_Section):
     """Everything pretraining needs. Defaults are the recipe of the quickstart student."""
 
     name: str = "student"
+    about: str = Field(
+        default="It is made to be improved, not to be used: its training mix is skewed on purpose, so that it is good "
+        "at some skills and bad at others.",
+        description="what the model card says it is for",
+    )
     train_file: str
     columns: PretrainColumns = PretrainColumns()
     seed: int = 0
