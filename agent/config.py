@@ -186,16 +186,18 @@ class DifficultyConfig(Section):
 class ProgramConfig(Section):
     """The teacher writes a program for the answer; it runs isolated."""
 
-    sandbox: Literal["auto", "monty", "landlock"] = "auto"
-    timeout: float = Field(default=2.0, gt=0, description="seconds for one program")
+    sandbox: Literal["auto", "monty", "cpython"] = "auto"
+    timeout_s: float = Field(default=5.0, gt=0, description="seconds for one program")
+    memory_mb: int = Field(default=256, ge=64)
     max_new_tokens: int = Field(default=1024, ge=1)
 
 
 class TwinConfig(Section):
-    """How near a text must be to count as a copy, beyond equal text and equal numbers."""
+    """How near a text must be to count as a copy, beyond equal text and equal numbers (``same_template: refuse``)."""
 
-    minhash: float | None = Field(default=0.8, gt=0, le=1, description="Jaccard of word shingles; null: not asked")
-    embedding: float | None = Field(default=None, gt=0, le=1, description="cosine; null: not asked")
+    near: float = Field(default=0.7, gt=0, le=1, description="Jaccard of runs of three words, numbers masked")
+    embedding: bool = Field(default=True, description="also ask the embedder, for the same story in other words")
+    neighbour: float | None = Field(default=None, gt=0, le=2, description="cosine + shared word pairs; null: measured")
 
 
 class VerifyConfig(Section):

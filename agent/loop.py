@@ -10,8 +10,10 @@ from agent.parts import LoopState, Parts
 from agent.progress import Progress
 from agent.round import RECORD, greedy, run_round
 from agent.step import StepRunner, Verb
-from agent.verbs import GUARD, MEASURE, TEST
+from agent.verbs import EARN, GUARD, MEASURE, TEST
+from agent.verifiers import ASKING_SAMPLE
 from memory import fault
+from memory.ids import sha256_text
 from memory.records import Problem, Stop, StopReason
 from memory.store import RunFolder
 
@@ -52,6 +54,7 @@ def run_loop(run: RunFolder, parts: Parts, progress: Progress, *, finish: bool =
 def _run_rounds(run: RunFolder, parts: Parts, progress: Progress, finish: bool) -> Stop:
     """Rounds until one of them says stop."""
     state = measure_base(run, parts, progress)
+    _earn(run, parts, progress)
     while True:
         index = len(state.history)
         step = StepRunner(run, stage_name(index), parts.config.seed, progress, parts.within)
@@ -78,6 +81,15 @@ def measure_base(run: RunFolder, parts: Parts, progress: Progress) -> LoopState:
     guards = step(GUARD, engine, parts.guards, greedy(parts), ()) if parts.guards else ()
     engine.close()
     return LoopState(student=parts.base, dev=dev, base_guards=guards)
+
+
+def _earn(run: RunFolder, parts: Parts, progress: Progress) -> None:
+    """Try the verifiers that ask a model on gold answers; where there are none, nothing is stored."""
+    asking = [item for item in parts.verifiers((), parts.student(parts.base)) if item.costly and item.judges_answer]
+    if asking:
+        sample = min(ASKING_SAMPLE, parts.config.verify.earn_place_sample)
+        gold = sorted(parts.replay, key=lambda problem: sha256_text(f"earn {problem.id}"))[:sample]
+        StepRunner(run, "base", parts.config.seed, progress, parts.within)(EARN, asking, gold)
 
 
 def open_test(parts: Parts, step: StepRunner, stop: Stop) -> None:

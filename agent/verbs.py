@@ -35,6 +35,7 @@ from synthesis.strategies.base import Strategy
 from synthesis.strategies.envelope import misconception_of
 from synthesis.teachers.base import Teacher
 from synthesis.verification.base import Verifier
+from synthesis.verification.earning import Earned, earn_place_asking
 from synthesis.verification.policy import judge
 from training.base import Example, Trainer
 from training.mixing import mix
@@ -57,6 +58,12 @@ def _measure(
         measure(benchmark, engine, sampling, incumbent=earlier.get(benchmark.name), progress=context.progress.advance)
         for benchmark in benchmarks
     ]
+
+
+def _earn(context: StepContext, verifiers: Sequence[Verifier], gold: Sequence[Problem]) -> list[Earned]:
+    """Verifiers that ask a model are tried on gold answers before any draft is."""
+    context.progress.start(len(gold), "gold answers")
+    return earn_place_asking(verifiers, gold)
 
 
 def _probe(context: StepContext, engine: Engine, benchmark: Benchmark, sampling: Sampling) -> Sequence[Attempt]:
@@ -179,6 +186,7 @@ def _anneal(context: StepContext, trainer: Trainer, start: Adapter, examples: Se
 MEASURE = Verb("measure", Measurement, _measure)
 GUARD = Verb("guard", Measurement, _measure)
 TEST = Verb("test", Measurement, _measure, fault="test.opened")
+EARN = Verb("earn", Earned, _earn)
 PROBE = Verb("probe", Attempt, _probe)
 DIAGNOSE = Verb("diagnose", Diagnosis, _diagnose)
 ALLOCATE = Verb("allocate", Allocation, _allocate)

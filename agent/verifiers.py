@@ -14,10 +14,12 @@ from agent.data import RunData
 from agent.models import Purse, asked_engine, make_prompts, teacher_model
 from eval.engines.base import Engine
 from eval.grading import Grader
+from memory.embedding import Embedder
 from memory.records import Draft, Problem
 from synthesis.prompting import Prompts
 from synthesis.verification.base import Verifier
 from synthesis.verification.policy import Policy
+from synthesis.verification.sandbox import Sandbox, make_sandbox
 from synthesis.verification.solving import Record
 from synthesis.verification.table import VerifyContext, make_verifiers
 
@@ -27,23 +29,34 @@ ASKING_SAMPLE = 20
 
 @dataclass(frozen=True)
 class Asked:
-    """Whom verifiers may ask. ``student`` is asked by `difficulty`; None where there is no such model."""
+    """What verifiers compare with and whom they may ask; None where there is no such model."""
 
     prompts: Prompts
     grader: Grader
+    embedder: Embedder | None = None
+    sandbox: Sandbox | None = None
     teacher: Engine | None = None
     second: Engine | None = None
     record: Record | None = None
 
 
 def make_asked(
-    config: RunConfig, grader: Grader, prompts: Prompts, teacher: Engine | None, purse: Purse | None
+    config: RunConfig,
+    grader: Grader,
+    prompts: Prompts,
+    embedder: Embedder | None,
+    teacher: Engine | None,
+    purse: Purse | None,
 ) -> Asked:
-    """Whom the verifiers of this config may ask.
+    """Whom the verifiers of this config may ask. A sandbox, where one is wanted, is tried out here.
 
     Raises:
-        ConfigError: the second family has no address, or its key's variable is not set.
+        ConfigError: the second family has no address, its key's variable is not set, or no sandbox works here.
     """
+    sandbox = None
+    if "program" in config.verify.verifiers:
+        program = config.verify.program
+        sandbox = make_sandbox(program.sandbox, timeout_s=program.timeout_s, memory_mb=program.memory_mb)
     second, family = None, config.verify.second_family
     if family is not None:
         second = asked_engine("verify.second_family", family, family.model, purse)
@@ -55,7 +68,15 @@ def make_asked(
         if purse is not None:
             purse.checked(models, draft, verifier, sample)
 
-    return Asked(prompts=prompts, grader=grader, teacher=teacher, second=second, record=record)
+    return Asked(
+        prompts=prompts,
+        grader=grader,
+        embedder=embedder,
+        sandbox=sandbox,
+        teacher=teacher,
+        second=second,
+        record=record,
+    )
 
 
 def verifiers_for(
@@ -73,7 +94,17 @@ def verifiers_for(
     verify = config.verify
     asked = asked or Asked(make_prompts(config), Grader())
     difficulty = {**verify.difficulty.model_dump(), "max_new_tokens": config.student.max_new_tokens}
-    settings = {"agreement": verify.agreement.model_dump(), "difficulty": difficulty}
+    twins = verify.twins
+    near: dict[str, Any] = {"near": twins.near}
+    if twins.neighbour is not None:
+        near["neighbour"] = twins.neighbour
+    settings = {
+        "agreement": verify.agreement.model_dump(),
+        "difficulty": difficulty,
+        "program": {"max_new_tokens": verify.program.max_new_tokens},
+        "duplicate": near,
+        "contamination": near,
+    }
     if verify.second_family is not None:
         names = type(verify.agreement).model_fields
         settings["second_family"] = {name: getattr(verify.second_family, name) for name in names}
@@ -87,6 +118,8 @@ def verifiers_for(
         student_engine=student,
         prompts=asked.prompts,
         grade=asked.grader.equal,
+        embedder=asked.embedder if twins.embedding else None,
+        sandbox=asked.sandbox,
         record=asked.record,
         settings=settings,
     )

@@ -50,7 +50,8 @@ def build_parts(
     """
     grader, prompts = Grader(), make_prompts(config)
     teacher_engine = make_teacher_engine(config, purse)
-    asked = make_asked(config, grader, prompts, teacher_engine, purse)
+    embedder = make_embedder(config, run_dir / "cache" / "embeddings.sqlite")
+    asked = make_asked(config, grader, prompts, embedder, teacher_engine, purse)
     served = ServedStudent(config.student, run_dir, purse)
     trainer, from_base = make_trainer(config, base_name)
     return Parts(
@@ -60,7 +61,7 @@ def build_parts(
         else lambda adapter: make_engine(config, run_dir / adapter.path if adapter.path else None),
         benchmarks=make_benchmarks(data, grader),
         replay=data.replay,
-        embedder=make_embedder(config, run_dir / "cache" / "embeddings.sqlite"),
+        embedder=embedder,
         teacher=make_teacher(config, prompts, teacher_engine, purse),
         strategies={config.draft.strategy: make_strategy(config.draft.strategy, **strategy_settings(config))},
         verifiers=lambda accepted, student: verifiers_for(config, data, accepted, asked, student),
@@ -86,7 +87,7 @@ def check_parts(config: RunConfig, data: RunData) -> None:
     prompts = make_prompts(config)
     prompts.check()
     teacher = make_teacher_engine(config, None)
-    asked = make_asked(config, Grader(), prompts, teacher, None)
+    asked = make_asked(config, Grader(), prompts, None, teacher, None)
     student = make_engine(config, None)
     gold = data.replay[: config.verify.earn_place_sample]
     earn_place(verifiers_for(config, data, (), asked, student), gold)

@@ -45,11 +45,20 @@ def template_hash(statement: str) -> str:
     return _template(statement, read(statement))
 
 
+def template_words(statement: str) -> list[str]:
+    """The words of a statement with its numbers and proper names masked, as `template_hash` reads them."""
+    return _template_words(statement, read(statement))
+
+
 def _template(statement: str, reading: Reading) -> str:
+    return sha256_text(" ".join(_template_words(statement, reading)))
+
+
+def _template_words(statement: str, reading: Reading) -> list[str]:
     if reading.found:
         named = mask(statement[:MAX_CHARS], numbers=False)
         reading = reading if named == statement else read(named)
-    return sha256_text(" ".join(reading.words(masked=True)))
+    return reading.words(masked=True)
 
 
 def numbers(statement: str) -> tuple[Fraction, ...]:

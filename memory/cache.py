@@ -143,7 +143,7 @@ class RequestCache:
                     kept.append(replace(reply, text="", usage=usage))
                     continue
                 row = _row(replace(reply, created_at=now, last_used=now, usage=usage))
-                db.execute(f"INSERT OR IGNORE INTO replies VALUES ({_marks(row)})", row)
+                db.execute(f"INSERT INTO replies VALUES ({_marks(row)}) ON CONFLICT (key) DO NOTHING", row)
                 stored = db.execute("SELECT * FROM replies WHERE key = ?", (reply.key,)).fetchone()
                 kept.append(replace(self._checked(stored), usage=usage))
         return kept

@@ -131,6 +131,8 @@ class Database:
                 f"The {self.what} {self.path} cannot be used now ({error}). Check that the folder is writable, the "
                 "disk has room, and no other process holds the file; then resume."
             ) from error
+        except sqlite3.IntegrityError:
+            raise  # not the file's fault
         except sqlite3.DatabaseError as error:
             raise self.damaged(error) from error
         except OSError as error:

@@ -329,4 +329,4 @@ def _insert(db: sqlite3.Connection, entry: LedgerEntry) -> int:
         datetime.now(UTC).isoformat(timespec="microseconds"),
     )
     marks = ",".join("?" for _ in row)
-    return db.execute(f"INSERT OR IGNORE INTO entries VALUES ({marks})", row).rowcount
+    return db.execute(f"INSERT INTO entries VALUES ({marks}) ON CONFLICT (unit) DO NOTHING", row).rowcount

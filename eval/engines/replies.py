@@ -129,18 +129,21 @@ def read_reply(body: bytes, secret: Secret) -> Reply | Fault:
         return Fault(Reason.EMPTY_CHOICES, evidence_of(body, secret), tokens=tokens)
     choice = choices[0] if isinstance(choices[0], dict) else {}
     finish = choice.get("finish_reason")
+    finish = finish if isinstance(finish, str) else repr(finish)
     message = choice.get("message")
     content = message.get("content") if isinstance(message, dict) else None
     if finish == "content_filter":
         return Fault(Reason.CONTENT_FILTER, "the server withheld the reply", tokens=tokens)
     if not isinstance(content, str):
-        return Fault(Reason.NO_CONTENT, f"finish_reason {finish!r}; " + evidence_of(body, secret), tokens=tokens)
+        return Fault(
+            Reason.NO_CONTENT, f"finish_reason {one_line(finish, secret)}; " + evidence_of(body, secret), tokens=tokens
+        )
     text = secret.hide_in_reply(content)
     if finish in _STOPPED:
         return Reply(text, Finish.STOP, tokens)
     if finish in _CUT:
         return Reply(text, Finish.LENGTH, tokens)
-    return Fault(Reason.FINISH_REASON, one_line(repr(finish), secret), tokens=tokens)
+    return Fault(Reason.FINISH_REASON, one_line(finish, secret), tokens=tokens)
 
 
 def evidence_of(body: bytes, secret: Secret) -> str:

@@ -180,7 +180,8 @@ class AdapterServer:
         if fault.status in (404, 405) and "adapter" not in words:
             return (
                 f"{url} does not let adapters be loaded (HTTP {fault.status}). Start vLLM with --enable-lora "
-                f"--max-lora-rank {rank_argument(rank)} and the environment variable VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."
+                f"--max-lora-rank {rank_argument(rank)} and, in its environment, "
+                "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."
             )
         if "lora rank" in words or "lora_rank" in words:
             limit = re.search(r"max_lora_rank\D{0,3}(\d+)", words)

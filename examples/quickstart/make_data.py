@@ -1,6 +1,6 @@
 """Make the quickstart's data: problem files from the symbolic world, skewed as real mixes are.
 
-    python examples/quickstart/make_data.py [--pretrain-examples 90000] [--out examples/quickstart/data] [--seed 0]
+    python examples/quickstart/make_data.py [--pretrain-examples 110000] [--out examples/quickstart/data] [--seed 0]
 
 Writes probe, dev and test (balanced over skills and levels), the validated replay and the pretraining corpus
 (both from the skewed mix), and labels.jsonl, which only measurements of diagnosis read. No replay or pretraining
@@ -26,8 +26,8 @@ LEFT_OUT = ("gcd", "lcm", "fraction", "temperature")
 USED = tuple(name for name in SKILLS if name not in LEFT_OUT)
 #: Every other skill is rare at both levels.
 RARE = tuple(name for name in USED if name not in PLENTIFUL + EASY_ONLY)
-RARE_SHARE = 0.001  # of the mix, for each rare skill and each hard level of an easy-only skill
-DRILL_SHARE = 0.2
+RARE_SHARE = 0.0007  # of the mix, for each rare skill and each hard level of an easy-only skill
+DRILL_SHARE = 0.35
 PER_LEVEL = 12  # measured problems for each skill and level, in each split
 SPLITS = ("probe", "dev", "test")
 #: Dev decides on every round at a part of the error rate, so it is larger than the others.
@@ -122,7 +122,7 @@ def write(path: Path, items: list[Generated]) -> None:
 def main() -> None:
     """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pretrain-examples", type=int, default=90_000)
+    parser.add_argument("--pretrain-examples", type=int, default=110_000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

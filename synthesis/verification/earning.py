@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from eval.answers import extract
 from eval.expressions import check_equations, value
 from memory.errors import ConfigError
 from memory.ids import derive_seed
-from memory.records import CheckOutcome, Draft, Problem, Split
+from memory.records import CheckOutcome, Draft, Problem, Record, Split
 from synthesis.verification.base import Verifier
 
 EARNS = 0.95  # of gold solutions accepted, and of corrupted ones refused
@@ -22,8 +21,7 @@ EARNS = 0.95  # of gold solutions accepted, and of corrupted ones refused
 _INTEGER = re.compile(r"(?<![\d.,])\d{1,9}(?![\d]|[.,]\d)")
 
 
-@dataclass(frozen=True)
-class Earned:
+class Earned(Record):
     """How a verifier that asks a model did: gold answers it passed, and corrupted ones it failed, of those asked."""
 
     verifier: str

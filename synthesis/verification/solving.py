@@ -108,9 +108,14 @@ def tally(claimed: str, samples: Sequence[Sample], equal: Compare) -> Tally:
             unanswered += 1
             continue
         answers[found] += 1
-        unsolvable += bool(_UNSOLVABLE.search(found[:200]))
+        unsolvable += says_unsolvable(found)
     agreeing = sum(count for answer, count in answers.items() if equal(answer, claimed))
     return Tally(len(samples), agreeing, errors, answers, unanswered, unsolvable)
+
+
+def says_unsolvable(answer: str) -> bool:
+    """Whether an answer says that the problem has none."""
+    return bool(_UNSOLVABLE.search(answer[:200]))
 
 
 class SolverCheck:

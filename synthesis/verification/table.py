@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from eval.engines.base import Engine
+from memory.embedding import Embedder
 from memory.errors import ConfigError
 from memory.records import Problem
 from synthesis.prompting import Prompts
@@ -17,6 +18,8 @@ from synthesis.verification.base import Verifier
 from synthesis.verification.contamination import Contamination, SameTemplate
 from synthesis.verification.difficulty import Difficulty
 from synthesis.verification.duplicate import Duplicate
+from synthesis.verification.program import Program
+from synthesis.verification.sandbox import Sandbox
 from synthesis.verification.second_family import SecondFamily
 from synthesis.verification.solving import Compare, Record
 
@@ -31,12 +34,15 @@ class VerifyContext:
         replay: the validated pool.
         accepted_before: problems that earlier rounds and waves accepted.
         sealed: probe, dev, test and guard.
-        same_template: whether the same text with other numbers is refused as a copy.
+        same_template: whether the same text with other numbers is refused as a copy, or nearly the same, or the same
+            story in other words.
         teacher_engine: the teacher's model, for `agreement`.
         second_engine: a model of another family.
         student_engine: the student as it is now, for `difficulty`.
         prompts: for whoever is asked.
         grade: compares two answers, in bounded time whatever they hold.
+        embedder: finds what is told in other words, for `duplicate` and `contamination`.
+        sandbox: runs programs; made and tried out once for a run (`synthesis.verification.sandbox.make_sandbox`).
         record: told about every sample, for the ledger.
         settings: keyword arguments of a verifier, by its name.
     """
@@ -50,6 +56,8 @@ class VerifyContext:
     student_engine: Engine | None = None
     prompts: Prompts | None = None
     grade: Compare | None = None
+    embedder: Embedder | None = None
+    sandbox: Sandbox | None = None
     record: Record | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -79,6 +87,28 @@ def _difficulty(context: VerifyContext) -> Verifier:
     return Difficulty(engine, grade=grade, record=context.record, **context.of("difficulty"))
 
 
+def _program(context: VerifyContext) -> Verifier:
+    engine = _need(context.teacher_engine, "program", "a teacher that is a language model; set teacher.kind to one")
+    prompts, grade = _asking(context, "program")
+    sandbox = _need(context.sandbox, "program", "a sandbox")
+    return Program(engine, prompts, sandbox=sandbox, grade=grade, record=context.record, **context.of("program"))
+
+
+def _duplicate(context: VerifyContext) -> Verifier:
+    return Duplicate(
+        context.replay,
+        context.accepted_before,
+        allow_same_template=context.same_template == "allow",
+        embedder=context.embedder,
+        **context.of("duplicate"),
+    )
+
+
+def _contamination(context: VerifyContext) -> Verifier:
+    settings = context.of("contamination")
+    return Contamination(context.sealed, context.same_template, embedder=context.embedder, **settings)
+
+
 def _asking(context: VerifyContext, name: str) -> tuple[Prompts, Compare]:
     return _need(context.prompts, name, "prompts"), _need(context.grade, name, "a grader")
 
@@ -92,13 +122,12 @@ def _need(value: T | None, name: str, what: str) -> T:
 #: Every verifier by its name in configs.
 VERIFIERS: Mapping[str, Factory] = {
     "algebra": lambda context: Algebra(),
-    "duplicate": lambda context: Duplicate(
-        context.replay, context.accepted_before, allow_same_template=context.same_template == "allow"
-    ),
-    "contamination": lambda context: Contamination(context.sealed, context.same_template),
+    "duplicate": _duplicate,
+    "contamination": _contamination,
     "agreement": _agreement,
     "second_family": _second_family,
     "difficulty": _difficulty,
+    "program": _program,
 }
 
 

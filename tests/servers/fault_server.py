@@ -102,6 +102,13 @@ class FaultServer:
         """From now on every request gets a good reply."""
         self._healed = True
 
+    def settle(self) -> None:
+        """Wait until no request is being worked on."""
+        deadline = time.monotonic() + 10
+        while self.in_flight and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert not self.in_flight
+
     def kind(self, body: dict[str, Any]) -> str:
         """How a body is treated. The seed is part of the body, so that samples of one prompt differ."""
         text = json.dumps([body.get("messages"), body.get("seed")])
@@ -120,6 +127,7 @@ class FaultServer:
             "sent" if whole else "broken",
             request,
             prompt=request.headers["x-prompt"],
+            mark=request.headers.get("x-mark"),
             status=response.status,
             paid=whole and good,
         )
@@ -133,18 +141,19 @@ class FaultServer:
         if self._key is not None and request.headers.get("authorization") != f"Bearer {self._key}":
             self._note("asked", request, prompt=digest, kind="no_key")
             return _error(401, f"Incorrect API key provided: {request.headers.get('authorization')}")
-        if request.path.endswith("/models"):
+        if request.path == "/v1/models":
             self._note("asked", request, prompt=digest, kind="models")
             return _json({"object": "list", "data": [{"id": name, "object": "model"} for name in self._models]})
-        if not request.path.endswith("/chat/completions"):
+        if request.path != "/v1/chat/completions":
             self._note("asked", request, prompt=digest, kind="no_route")
             return Response(404, b'{"detail":"Not Found"}')
         body = json.loads(request.body)
         kind = "ok" if self._healed else self.kind(body)
+        request.headers["x-mark"] = mark_of(str(body["messages"][-1]["content"]))
         self._asked[digest] += 1
         if kind in PASSING and self._asked[digest] > 1:
             kind = "ok"
-        self._note("asked", request, prompt=digest, kind=kind)
+        self._note("asked", request, prompt=digest, mark=request.headers["x-mark"], kind=kind)
         if body["model"] not in self._models:
             return _error(404, f"The model `{body['model']}` does not exist.")
         if self._delay:

@@ -15,6 +15,7 @@ from synthesis.verification.contamination import Contamination
 from synthesis.verification.duplicate import Duplicate
 from synthesis.verification.earning import earn_place, earn_place_asking, raise_box, raise_step
 from synthesis.verification.policy import judge
+from synthesis.verification.sandbox import Ran
 from synthesis.verification.table import VERIFIERS, VerifyContext, make_verifiers
 
 PASS, FAIL, ABSTAIN = CheckOutcome.PASS, CheckOutcome.FAIL, CheckOutcome.ABSTAIN
@@ -243,26 +244,35 @@ def test_corruptions_change_one_number() -> None:
     assert raise_step(prose) is None
 
 
+class Still:
+    level = "none"
+
+    def run(self, source: str) -> Ran:
+        return Ran("", "not run")
+
+    def close(self) -> None: ...
+
+
 def context(**settings: object) -> VerifyContext:
     return VerifyContext(replay=gold(5), accepted_before=(), sealed=gold(5, Split.TEST), **settings)  # type: ignore[arg-type]
 
 
 def test_the_table_makes_every_verifier_by_name() -> None:
     names = tuple(VERIFIERS)
-    assert names == ("algebra", "duplicate", "contamination", "agreement", "second_family", "difficulty")
+    assert names == ("algebra", "duplicate", "contamination", "agreement", "second_family", "difficulty", "program")
     engine = ScriptedEngine(lambda messages, sampling, index: Sample("\\boxed{1}", 1, Finish.STOP), "e")
-    asked = {"teacher_engine": engine, "second_engine": engine, "student_engine": engine}
+    asked = {"teacher_engine": engine, "second_engine": engine, "student_engine": engine, "sandbox": Still()}
     full = context(**asked, prompts=Prompts(), grade=lambda a, b: a == b, settings={"agreement": {"num_samples": 7}})
     verifiers = make_verifiers(names, full)
     assert [verifier.name for verifier in verifiers] == list(names)
-    assert [verifier.independent for verifier in verifiers] == [True, False, False, False, True, False]
-    assert [verifier.costly for verifier in verifiers] == [False, False, False, True, True, True]
-    assert len({verifier.fingerprint for verifier in verifiers}) == 6
+    assert [verifier.independent for verifier in verifiers] == [True, False, False, False, True, False, True]
+    assert [verifier.costly for verifier in verifiers] == [False, False, False, True, True, True, True]
+    assert len({verifier.fingerprint for verifier in verifiers}) == 7
     assert verifiers[3].sampling.n == 7  # type: ignore[attr-defined]
     assert make_verifiers((), context()) == []
 
 
-@pytest.mark.parametrize("name", ["agreement", "second_family", "difficulty"])
+@pytest.mark.parametrize("name", ["agreement", "second_family", "difficulty", "program"])
 def test_a_verifier_without_its_model_names_its_key(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"verify\.{name}: it needs .*verify\.verifiers"):
         make_verifiers((name,), context())
