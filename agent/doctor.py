@@ -16,6 +16,7 @@ from agent.config import RunConfig
 from agent.findings import Findings, one_line
 from agent.models import cache_path, http_engine
 from agent.preflight import check_extras, served_models
+from agent.verifiers import wanted_sandbox
 
 #: Distribution -> the module it is imported by: what every run needs.
 NEEDED = {
@@ -59,6 +60,10 @@ def examine(config: RunConfig | None, folder: Path) -> Findings:
     _extras(found)
     if config is not None:
         found.extend(check_extras(config))
+        sandbox = found.attempt("verify.program", lambda: wanted_sandbox(config))
+        if sandbox is not None:
+            found.ok("verify.program", f"programs are contained by {sandbox.level}.")
+            sandbox.close()
     _cores(config, found)
     _gpu(config, found)
     _disk(config, folder, found)

@@ -71,8 +71,6 @@ def needed_extras(config: RunConfig) -> list[tuple[str, str, str]]:
     ):
         if engine == "vllm":
             needed.append((place, "vllm", "vllm"))
-    if "program" in config.verify.verifiers and config.verify.program.sandbox == "monty":
-        needed.append(("verify.program.sandbox: monty", "pydantic_monty", "program"))
     return needed
 
 

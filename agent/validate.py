@@ -15,7 +15,7 @@ from agent.data import SEALED, RunData, check_shares, load_data, read_split
 from agent.findings import Findings, one_line
 from agent.models import make_prompts, teacher_model
 from agent.preflight import check_endpoints, check_extras, check_rank_limit, served_models
-from agent.verifiers import Asked, verifiers_for
+from agent.verifiers import Asked, verifiers_for, wanted_sandbox
 from agent.wiring import check_model_folder, strategy_settings
 from eval.engines.base import Engine, Messages, Sample, Sampling
 from eval.engines.endpoints import check_urls, read_key
@@ -27,6 +27,7 @@ from memory.records import Split
 from synthesis.prompting import Prompts
 from synthesis.strategies.table import make_strategy
 from synthesis.verification.earning import earn_place
+from synthesis.verification.sandbox import Ran
 from training.anneal import AnnealConfig, check_anneal, parse_config
 from training.base import Example
 
@@ -75,9 +76,11 @@ def _check_data(config: RunConfig, found: Findings) -> RunData | None:
 
 def _check_verifiers(config: RunConfig, data: RunData | None, prompts: Prompts, found: Findings) -> None:
     """Names, needs and settings of all verifiers; with data, those that ask nobody also earn their place."""
+    sandbox = found.attempt("verify.program", lambda: wanted_sandbox(config))
     asked = Asked(
         prompts=prompts,
         grader=Grader(),
+        sandbox=sandbox or _NoSandbox(),
         teacher=_stand_in() if config.teacher.kind == "llm" else None,
         second=_stand_in() if config.verify.second_family is not None else None,
     )
@@ -100,6 +103,20 @@ def _check_verifiers(config: RunConfig, data: RunData | None, prompts: Prompts, 
             found.problem("verify", str(error))
     else:
         found.ok("verify.verifiers", f"{', '.join(names) or 'none'} can be made.")
+    if sandbox is not None:
+        sandbox.close()
+
+
+class _NoSandbox:
+    """In the place of one that is never used here."""
+
+    level = "none"
+
+    def run(self, source: str) -> Ran:
+        raise AssertionError("a check that costs nothing ran a program")
+
+    def close(self) -> None:
+        """Nothing to release."""
 
 
 def _stand_in() -> Engine:

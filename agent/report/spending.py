@@ -43,7 +43,7 @@ def spending(run: RunFolder) -> dict[str, Any] | None:
     """What was paid so far; None where nothing of the run answers over HTTP.
 
     ``total`` holds everything. ``unclaimed`` is the part of it that no finished batch has entered into the accounts
-    yet: replies in flight, or paid for just before a kill; it is in none of the groups.
+    yet: replies in flight, or paid for just before a kill; it is in none of the groups, nor in the money.
 
     Raises:
         StoreError: the ledger or the cache is damaged.
@@ -112,7 +112,8 @@ def _config(run: RunFolder) -> dict[str, Any]:
 
 def _labels(run: RunFolder) -> dict[str, str]:
     diagnoses = [found for stage in rounds_of(run) for found in read_records(run, stage, "diagnose", Diagnosis)]
-    return {weakness.id: weakness.label for diagnosis in diagnoses for weakness in diagnosis.weaknesses}
+    found = {weakness.id: weakness.label for diagnosis in diagnoses for weakness in diagnosis.weaknesses}
+    return {"gold": "verifiers tried on gold answers", **found}
 
 
 def _sum(parts: Sequence[Spent]) -> Spent:

@@ -146,7 +146,8 @@ def test_a_prompt_with_an_unknown_variable_and_one_with_a_typo(tmp_path: Path) -
 def test_missing_extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
     absent = ("vllm", "pydantic_monty")
-    monkeypatch.setattr("agent.preflight.find_spec", lambda name, *rest: None if name in absent else real(name, *rest))
+    for place in ("agent.preflight.find_spec", "importlib.util.find_spec"):
+        monkeypatch.setattr(place, lambda name, *rest: None if name in absent else real(name, *rest))
     path = write_config(tmp_path / "in", "http://127.0.0.1:9/v1", student={"engine": "vllm"})
     monty = ["--set", "verify.verifiers=[algebra,program]", "--set", "verify.program.sandbox=monty"]
     for command in ("validate", "doctor"):
