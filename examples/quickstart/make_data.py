@@ -1,6 +1,6 @@
 """Make the quickstart's data: problem files from the symbolic world, skewed as real mixes are.
 
-    python examples/quickstart/make_data.py [--pretrain-examples 110000] [--out examples/quickstart/data] [--seed 0]
+    python examples/quickstart/make_data.py [--pretrain-examples 80000] [--out examples/quickstart/data] [--seed 0]
 
 Writes probe, dev and test (balanced over skills and levels), the validated replay and the pretraining corpus
 (both from the skewed mix), and labels.jsonl, which only measurements of diagnosis read. No replay or pretraining
@@ -122,7 +122,7 @@ def write(path: Path, items: list[Generated]) -> None:
 def main() -> None:
     """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pretrain-examples", type=int, default=110_000)
+    parser.add_argument("--pretrain-examples", type=int, default=80_000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
