@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install vllm-env http-loop quickstart test test-fast test-real lint readme student data clean
+.PHONY: install vllm-env http-loop quickstart test test-fast test-real lint readme student data teacher clean
 
 install: $(STAMP)
 
@@ -21,6 +21,10 @@ $(STAMP): pyproject.toml constraints.txt
 # The main job: the whole loop on a real tiny student, in minutes on two cores. Run again, it goes on or shows the result.
 quickstart: install
 	$(BIN)/remedial run -c examples/quickstart/config.yaml --output-dir runs/quickstart
+
+# The same loop over HTTP: student and a small neural teacher behind two real vLLM servers, adapters loaded by name.
+http-loop: install vllm-env
+	$(BIN)/python examples/http_loop/run.py
 
 test: install lint test-fast test-real readme
 
@@ -51,5 +55,11 @@ data: install
 student: data
 	$(BIN)/remedial pretrain -c examples/quickstart/pretrain.yaml --output-dir examples/quickstart/student
 
+# Rebuild the neural teacher of examples/neural_teacher (about half an hour on one core), and measure it.
+teacher: install
+	$(BIN)/python examples/neural_teacher/make_corpus.py
+	$(BIN)/remedial pretrain -c examples/neural_teacher/pretrain.yaml --output-dir examples/neural_teacher/model
+	$(BIN)/python examples/neural_teacher/measure.py
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-vllm build dist *.egg-info

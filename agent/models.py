@@ -157,9 +157,11 @@ def http_engine(where: str, config: Served, model: str, purse: Purse | None, ide
 def local_engine(kind: Literal["transformers", "vllm"], model: str, adapter: Path | None, **settings: object) -> Engine:
     """A model in this process."""
     if kind == "vllm":
-        from eval.engines.vllm import VLLMEngine
+        from eval.engines.vllm import SETTINGS, VLLMEngine
 
-        return VLLMEngine(model, adapter, **settings)  # type: ignore[arg-type]
+        own = {key: value for key, value in settings.items() if key in SETTINGS}
+        extra = {key: value for key, value in settings.items() if key not in SETTINGS}
+        return VLLMEngine(model, adapter, **own, extra=extra)  # type: ignore[arg-type]
     from eval.engines.hf import TransformersEngine
 
     return TransformersEngine(model, adapter, **settings)  # type: ignore[arg-type]

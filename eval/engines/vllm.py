@@ -27,6 +27,10 @@ from memory.records import Finish
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 #: Prompts handed over at once. vLLM batches them itself; between two calls progress is told, and a Ctrl-C is heard.
 CHUNK = 512
+#: What `VLLMEngine` takes by name; all else goes to ``vllm.LLM`` as it is.
+SETTINGS = frozenset(
+    ("max_model_len", "gpu_memory_utilization", "dtype", "max_lora_rank", "seed", "system_prompt", "revision")
+)
 #: Set where the user has not: results belong to standard output, and nothing is told to anyone.
 _ENVIRONMENT = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 _FINISH = {"stop": Finish.STOP, "length": Finish.LENGTH}

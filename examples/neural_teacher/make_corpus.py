@@ -16,11 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from eval.overlap import number_signatures
 from memory.ids import derive_seed, normalise_text
+from synthesis.prompting import Prompts
 from synthesis.world.base import Generated
 from synthesis.world.skills import LEVELS, SKILLS, drill
 
@@ -72,18 +70,6 @@ class Cell:
 CELLS = tuple(Cell(name, level) for name in SKILLS if name not in LEFT_OUT for level in LEVELS)
 
 
-class Prompts:
-    """Renders the user's part of the templates; this teacher has no system message."""
-
-    def __init__(self, folder: Path = HERE / "prompts") -> None:
-        self._environment = ImmutableSandboxedEnvironment(loader=FileSystemLoader(folder), undefined=StrictUndefined)
-
-    def render(self, name: str, **variables: object) -> str:
-        """The text of ``name``'s user block."""
-        template = self._environment.get_template(f"{name}.j2")
-        return "".join(template.blocks["user"](template.new_context(variables))).strip()
-
-
 def measured_signatures(files: Iterable[Path]) -> set[str]:
     """Numbers and answers of every measured problem."""
     found: set[str] = set()
@@ -109,7 +95,7 @@ class Maker:
             return {"question": item.statement, "solution": item.solution}
         item = self._fresh(cell, rng)
         if kind == "solve":
-            return {"question": self._prompts.render("solve", statement=item.statement), "solution": item.solution}
+            return {"question": self._text("solve", statement=item.statement), "solution": item.solution}
         return {"question": self._asked(kind, cell, item, rng), "solution": envelope(item)}
 
     def _asked(self, kind: str, cell: Cell, item: Generated, rng: random.Random) -> str:
@@ -122,8 +108,13 @@ class Maker:
         exemplars = [{"statement": one.statement, "answer": one.answer, "wrong_answer": None} for one in shown]
         common = {"label": "", "keyphrases": (), "exemplars": exemplars, "n": 1}
         if kind == "again":
-            return self._prompts.render("repair", **common, reply="", fault="")
-        return self._prompts.render({"write": "write", "vary": "variants"}[kind], **common)
+            return self._text("repair", **common, reply="", fault="")
+        return self._text({"write": "write", "vary": "variants"}[kind], **common)
+
+    def _text(self, name: str, **variables: object) -> str:
+        """The user's message; this teacher has no system message."""
+        (message,) = self._prompts.render(name, **variables)
+        return message["content"]
 
     def _fresh(self, cell: Cell | None, rng: random.Random) -> Generated:
         """A problem that is no twin of a measured one; ``cell`` None is a drill."""
@@ -146,7 +137,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "corpus.jsonl")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    maker = Maker(measured_signatures(QUICKSTART / f"{split}.jsonl" for split in ("probe", "dev", "test")), Prompts())
+    maker = Maker(
+        measured_signatures(QUICKSTART / f"{split}.jsonl" for split in ("probe", "dev", "test")),
+        Prompts(HERE / "prompts"),
+    )
     with arguments.out.open("w", encoding="utf-8") as handle:
         for kind, share in SHARES.items():
             count = round(arguments.examples * share)

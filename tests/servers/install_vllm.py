@@ -51,7 +51,7 @@ def install(env: Path) -> None:
         raise SystemExit(f"the pinned versions are for Python 3.11, this is {sys.version.split()[0]}; run python3.11")
     shutil.rmtree(env, ignore_errors=True)
     _run(sys.executable, "-m", "venv", str(env))
-    _run(str(python(env)), "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(PINS))
+    _run(str(python(env)), "-m", "pip", "install", "-qq", "--no-deps", "-r", str(PINS))
     _libnuma()
     _check(env)
     (env / ".installed").write_text(stamp_text() + "\n", encoding="utf-8")
