@@ -18,6 +18,7 @@ COMMANDS = {
     "init": ("agent.commands.init", "Write a commented config for your student, teacher and data."),
     "validate": ("agent.commands.checks", "Check a config: files, prompts, lengths, endpoints. No weights, no tokens."),
     "doctor": ("agent.commands.checks", "Packages, GPU, disk, and one tiny real call to each endpoint."),
+    "preview": ("agent.commands.preview", "One cluster, three problems, the first prompt, the tokens of a round."),
     "run": ("agent.commands.run", "Start an improvement loop, or go on with it."),
     "resume": ("agent.commands.run", "Go on with an interrupted run."),
     "demo": ("agent.commands.run", "Run three rounds on scripted parts, in seconds: no model, no download."),
