@@ -61,7 +61,8 @@ def _print_reply(found: dict[str, Any], reply: dict[str, Any], line: Any) -> Non
     if paid["requests"] == 0:
         line(f"The reply came from the cache ({tokens} when it was paid for); nothing was paid now.")
     else:
-        line(f"Paid now: {tokens}, {paid['requests']} requests ({paid['retries']} retries). The reply is cached.")
+        requests = f"requests: {paid['requests']}, of them retries: {paid['retries']}"
+        line(f"Paid now: {tokens}; {requests}. The reply is cached.")
 
 
 def _print_projection(found: dict[str, Any], console: Console) -> None:
