@@ -23,6 +23,7 @@ COMMANDS = {
     "clusters": ("agent.commands.view", "Failure clusters of a round, with their trend."),
     "show": ("agent.commands.view", "Any record of a run by its id: problem, attempt, cluster, draft, adapter."),
     "eval": ("agent.commands.measure", "Measure a model, with or without an adapter, on a problem file."),
+    "compare": ("agent.commands.compare", "Arms of an experiment against each other, from a file of scores."),
     "pretrain": ("agent.commands.measure", "Train a small base student from scratch on a validated mix."),
 }
 

@@ -1,9 +1,9 @@
 """Whether the verdicts, intervals and minimum detectable effects of `remedial compare` hold what they say.
 
 Simulates comparisons of two arms over items and runs and judges each by the product's own rule. Items and runs are
-drawn anew for every comparison. A cell is right with probability logistic(item + item by arm + run); items spread so that
-arms are right on half of the cells and two runs of one arm disagree on 19.5 % of items, as in public results of 1,000
-items and five arms of five runs. Prints the tables of docs/statistics.md. Run from the repository root:
+drawn anew for every comparison. A cell is right with probability logistic(item + item by arm + run); items spread so
+that arms are right on half of the cells and two runs of one arm disagree on 19.5 % of items, as in public results of
+1,000 items and five arms of five runs. Prints the tables of docs/statistics.md. Run from the repository root:
 
     python benchmarks/statistics_calibration.py [--comparisons 4000] [--seed 1] [--json FILE]
 """
@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -63,13 +63,13 @@ def bisect(wanted: float, low: float, high: float, function: Any) -> float:
 SPREAD = bisect(-DISAGREEMENT, 0.1, 30.0, lambda spread: -2 * over_items(spread, 0.0, 2))
 
 
-@lru_cache
+@cache
 def slope() -> float:
     """Change of an arm's mean for a small shift of all logits."""
     return over_items(SPREAD, 0.0, 2)
 
 
-@lru_cache
+@cache
 def interaction_spread(variance: float) -> float:
     """Spread of each arm's item-by-arm term on the logit scale that gives the difference this variance over items."""
     if variance == 0:
@@ -114,7 +114,7 @@ def tables(
         yield arms[0], arms[1]
 
 
-@lru_cache(maxsize=None)
+@cache
 def exact(gained: int, lost: int) -> float:
     return mcnemar(gained, lost)
 

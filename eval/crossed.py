@@ -91,9 +91,9 @@ def pretest_level(df: Array) -> Array:
     return np.minimum(0.5, 0.1 + 0.8 / df)
 
 
-#: Where the run component is left out, the t quantile still has at most this many degrees of freedom for each of T_S:
-#: it pays for the components that the preliminary test overlooks.
-ALIKE_DF = 8.0
+#: Where the run component is left out, the t quantile has no more than this many degrees of freedom: it pays for the
+#: components that the preliminary test overlooks.
+ALIKE_DF = 50.0
 
 
 def arm_mean(cells: Table, alpha: float = 0.05) -> ArmMean:
@@ -161,13 +161,14 @@ def standard_error(found: Parts) -> Error:
         nu_alike = np.where(t_r > 0, weighed, nu)
         ratio = np.where(t_s > 0, t_s / t_r, 0.0)
         alike = fdtrc(nu_alike, nu * (found.n - 1), ratio) > pretest_level(nu_alike)
-        # T_I holds the residual, so it is never less in truth; it may be in a sample (arms that are copies).
-        base = np.maximum(t_i, t_r)
+        # T_I holds the residual. Far below it, the arms are copies of each other; a floor at the whole would widen
+        # the intervals of honest small samples.
+        base = np.maximum(t_i, t_r / 2)
         square = np.where(alike, base, base + np.maximum(0.0, t_s - t_r))
         spread = (t_i**2 + t_r**2 / nu) / (found.n - 1)
         spread = spread + _added([t**2 / df for t, df in zip(found.runs, found.dfs, strict=True)])
         satterthwaite = square**2 / spread
-    df = np.where(alike, 1 / (1 / (found.n - 1) + 1 / (ALIKE_DF * nu_alike)), satterthwaite)
+    df = np.where(alike, min(found.n - 1, ALIKE_DF), satterthwaite)
     return Error(np.sqrt(square), df, alike)
 
 

@@ -83,7 +83,8 @@ def _beyond(critical: Array, se: float, effect: float) -> float:
 def detectable_effect(plan: Plan, power: float = 0.8, alpha: float = 0.05, pairs: int = 1) -> float:
     """The smallest true difference that is found with the given power; infinity where even the largest is not.
 
-    With one seed, Connor's formula for McNemar's test. With ``pairs`` compared, Holm's first step, ``alpha`` over
+    With one seed, Connor's formula for McNemar's test plus 1 / items, since the exact test behaves like one with a
+    continuity correction. With ``pairs`` compared, Holm's first step, ``alpha`` over
     ``pairs``: what holds whatever the other pairs show.
 
     Raises:
@@ -94,7 +95,7 @@ def detectable_effect(plan: Plan, power: float = 0.8, alpha: float = 0.05, pairs
     alpha /= pairs
     if plan.seeds == 1:
         spread = min(1.0, plan.disagreement + plan.interaction)
-        return minimum_detectable_effect(plan.items, spread, power, alpha)
+        return minimum_detectable_effect(plan.items, spread, power, alpha) + 1 / plan.items
     critical, se = _critical(plan, alpha)
     low, high = 0.0, 1.0
     if _beyond(critical, se, high) < power:
