@@ -15,6 +15,9 @@ import click
 
 #: Command name -> (module that defines it, short help). Modules are imported on use only.
 COMMANDS = {
+    "init": ("agent.commands.init", "Write a commented config for your student, teacher and data."),
+    "validate": ("agent.commands.checks", "Check a config: files, prompts, lengths, endpoints. No weights, no tokens."),
+    "doctor": ("agent.commands.checks", "Packages, GPU, disk, and one tiny real call to each endpoint."),
     "run": ("agent.commands.run", "Start an improvement loop, or go on with it."),
     "resume": ("agent.commands.run", "Go on with an interrupted run."),
     "demo": ("agent.commands.run", "Run three rounds on scripted parts, in seconds: no model, no download."),
@@ -22,6 +25,7 @@ COMMANDS = {
     "report": ("agent.commands.view", "The whole story of a run: rounds, clusters, refusals, guards, time."),
     "clusters": ("agent.commands.view", "Failure clusters of a round, with their trend."),
     "show": ("agent.commands.view", "Any record of a run by its id: problem, attempt, cluster, draft, adapter."),
+    "cache": ("agent.commands.cache", "What the request cache holds of each model; prune it."),
     "eval": ("agent.commands.measure", "Measure a model, with or without an adapter, on a problem file."),
     "pretrain": ("agent.commands.measure", "Train a small base student from scratch on a validated mix."),
 }
@@ -63,7 +67,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start here: remedial demo (seconds), then remedial run -c examples/quickstart/config.yaml (minutes).",
+    epilog="Start here: remedial demo (seconds), then remedial run -c examples/quickstart/config.yaml (minutes). "
+    "With your own model: remedial init.",
 )
 @click.version_option(package_name="remedial")
 def cli() -> None:

@@ -52,9 +52,9 @@ def load_data(config: RunConfig) -> RunData:
         MixError: the replay is too small for one round's mixture.
     """
     data = config.data
-    splits = {split: _read(getattr(data, split.value), split) for split in SEALED}
+    splits = {split: read_split(config, split) for split in SEALED}
     _refuse_shared(splits, data)
-    replay = _read(data.replay, Split.REPLAY)
+    replay = read_split(config, Split.REPLAY)
     kept, dropped = _without_twins(replay, [problem for part in splits.values() for problem in part])
     guard, rest = _hold_out(kept, data.guard_size)
     _check_replay(config, len(rest), dropped)
@@ -63,9 +63,26 @@ def load_data(config: RunConfig) -> RunData:
     return found
 
 
-def _read(item: DataFile, split: Split) -> tuple[Problem, ...]:
+def read_split(config: RunConfig, split: Split) -> tuple[Problem, ...]:
+    """One file of a run.
+
+    Raises:
+        DataError: it is missing or malformed.
+    """
+    item: DataFile = getattr(config.data, split.value)
     columns = item.columns.model_dump()
     return read_problems(Path(item.path), item.format, columns=columns, split=split, limit=item.limit)
+
+
+def check_shares(config: RunConfig) -> None:
+    """The shares of the mixture sum to one.
+
+    Raises:
+        MixError: they do not.
+    """
+    mix = config.mix
+    if abs(mix.new + mix.replay - 1) > 1e-9:
+        raise MixError(f"mix.new + mix.replay is {mix.new + mix.replay:g}; the shares must sum to 1.")
 
 
 def _refuse_shared(splits: Mapping[Split, Sequence[Problem]], data: DataConfig) -> None:
@@ -117,9 +134,8 @@ def _by_id(problem: Problem) -> str:
 
 
 def _check_replay(config: RunConfig, available: int, dropped: Mapping[str, int]) -> None:
+    check_shares(config)
     mix = config.mix
-    if abs(mix.new + mix.replay - 1) > 1e-9:
-        raise MixError(f"mix.new + mix.replay is {mix.new + mix.replay:g}; the shares must sum to 1.")
     if mix.new == 0:
         return
     rounds = config.loop.max_rounds if config.anneal.get("start_from", "last") == "base" else 1

@@ -149,6 +149,7 @@ def http_engine(where: str, config: Served, model: str, purse: Purse | None, ide
         timeout=config.timeout,
         max_retries=config.max_retries,
         max_concurrency=config.max_concurrency,
+        system_prompt=getattr(config, "system_prompt", None),
         extra_body=dict(config.extra_body),
     )
 

@@ -18,6 +18,7 @@ from agent.config import RunConfig
 from agent.data import RunData, load_data
 from agent.loop import run_loop
 from agent.models import Purse, closing, needs_purse
+from agent.preflight import before_spending
 from agent.progress import Progress
 from agent.wiring import base_display_name, build_parts, check_parts
 from memory import fault
@@ -28,14 +29,15 @@ from memory.store import CONFIG, MANIFEST, PAUSED, RunFolder, write_atomic
 LIBRARIES = ("remedial", "torch", "transformers", "peft", "trl", "faiss-cpu", "sentence-transformers", "math-verify")
 
 
-def check(config: RunConfig) -> dict[str, Any]:
+def check(config: RunConfig, folder: Path) -> dict[str, Any]:
     """Everything that can be checked before a model is loaded; returns the plan in numbers.
 
     Raises:
-        UsageError: see `agent.data.load_data` and `agent.wiring.check_parts`.
+        UsageError: see `agent.data.load_data`, `agent.wiring.check_parts` and `agent.preflight.before_spending`.
     """
     data = load_data(config)
     check_parts(config, data)
+    before_spending(config, folder)
     return plan(config, data)
 
 
@@ -68,6 +70,7 @@ def start(config: RunConfig, folder: Path, progress: Progress, *, finish: bool =
     """
     data = load_data(config)
     check_parts(config, data)
+    before_spending(config, folder)
     with RunFolder(folder) as run:
         manifest = _open(run, config, data, progress)
         base_name = str(manifest["base_model_name_or_path"])

@@ -53,10 +53,7 @@ def make_asked(
     Raises:
         ConfigError: the second family has no address, its key's variable is not set, or no sandbox works here.
     """
-    sandbox = None
-    if "program" in config.verify.verifiers:
-        program = config.verify.program
-        sandbox = make_sandbox(program.sandbox, timeout_s=program.timeout_s, memory_mb=program.memory_mb)
+    sandbox = wanted_sandbox(config)
     second, family = None, config.verify.second_family
     if family is not None:
         second = asked_engine("verify.second_family", family, family.model, purse)
@@ -77,6 +74,18 @@ def make_asked(
         second=second,
         record=record,
     )
+
+
+def wanted_sandbox(config: RunConfig) -> Sandbox | None:
+    """A sandbox that was tried out, where a verifier wants one.
+
+    Raises:
+        ConfigError: no sandbox works here.
+    """
+    if "program" not in config.verify.verifiers:
+        return None
+    program = config.verify.program
+    return make_sandbox(program.sandbox, timeout_s=program.timeout_s, memory_mb=program.memory_mb)
 
 
 def verifiers_for(

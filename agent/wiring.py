@@ -229,15 +229,15 @@ def _check_embedder(config: RunConfig) -> None:
         check()
 
 
-def check_model_folder(name: str) -> None:
+def check_model_folder(name: str, key: str = "student.model_name_or_path") -> None:
     """A path must exist and hold a model; anything else is taken for a hub id."""
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
     folder = Path(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise ConfigError(f"student.model_name_or_path: {name} holds no config.json, so it is not a model folder.")
+            raise ConfigError(f"{key}: {name} holds no config.json, so it is not a model folder.")
     elif looks_like_path or "/" not in name:
         raise ConfigError(
-            f"student.model_name_or_path: no folder {name} (relative paths are relative to the config file). "
+            f"{key}: no folder {name} (relative paths are relative to the config file). "
             "Give a model folder, or a hub id such as org/name."
         )

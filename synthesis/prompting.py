@@ -103,16 +103,26 @@ class Prompts:
         """Read every prompt and render it with example data, before anything is spent.
 
         Raises:
-            ConfigError: naming file, line, and the known variables.
+            ConfigError: a line for each prompt that is wrong, naming file, line, and the known variables.
         """
         if self.override_dir is not None:
             self._check_folder(self.override_dir)
-        for name, known in VARIABLES.items():
-            self._check_names(name, known)
-            example = {key: _EXAMPLE[key] for key in known}
-            shapes = [example, {**example, "label": "", "keyphrases": ()}] if "label" in known else [example]
-            for shape in shapes:
-                self.render(name, **shape)
+        faults = []
+        for name in VARIABLES:
+            try:
+                self._check_prompt(name)
+            except ConfigError as error:
+                faults.append(" ".join(str(error).split()))
+        if faults:
+            raise ConfigError("\n".join(faults))
+
+    def _check_prompt(self, name: str) -> None:
+        known = VARIABLES[name]
+        self._check_names(name, known)
+        example = {key: _EXAMPLE[key] for key in known}
+        shapes = [example, {**example, "label": "", "keyphrases": ()}] if "label" in known else [example]
+        for shape in shapes:
+            self.render(name, **shape)
 
     def _check_folder(self, folder: Path) -> None:
         if not folder.is_dir():

@@ -75,8 +75,10 @@ def faults() -> list[str]:
     for name in COMMANDS:
         if f"remedial {name}" not in text:
             found.append(f"command {name} is not in the README")
+    whole: dict[str, object] = {}  # later blocks are sections of the first one's config
     for body in blocks(text, "yaml"):
-        data = yaml.safe_load(body)
+        data = whole | yaml.safe_load(body)
+        whole = whole or data
         parse_config(validate(RunConfig, data, "README.md").anneal)
     return found
 

@@ -100,7 +100,7 @@ def _start(
     assert isinstance(config, RunConfig)
     warnings.simplefilter("ignore", FutureWarning)  # of libraries about themselves: nothing a user could act on
     if dry_run:
-        plan = check(config)
+        plan = check(config, folder)
         click.echo(json.dumps(plan, indent=2) if as_json else "\n".join(f"{key}: {plan[key]}" for key in plan))
         return
     progress = Progress(quiet=quiet)

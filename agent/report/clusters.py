@@ -7,7 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from agent.report.status import read_records, rounds_of
+from agent.report.drafts import misconceptions
+from agent.report.reading import read_records, rounds_of
 from agent.report.terminal import plain_table, safe, short
 from memory.errors import UsageError
 from memory.records import Allocation, Attempt, Diagnosis, Outcome, Problem, Weakness
@@ -33,6 +34,7 @@ def clusters(run: RunFolder, round_index: int | None = None) -> dict[str, Any]:
     share = {item.weakness_id: item.n for allocation in allocations for item in allocation.allotments}
     problems = {problem.id: problem for problem in read_records(run, "base", "data", Problem)}
     wrong = _wrong_answers(read_records(run, stage, "probe", Attempt))
+    said = misconceptions(run, stage)
     ordered = sorted(diagnosis.weaknesses, key=lambda item: (-item.failures, item.id))
     return {
         "run": str(run.path),
@@ -42,7 +44,10 @@ def clusters(run: RunFolder, round_index: int | None = None) -> dict[str, Any]:
         "stability": diagnosis.stability,
         "triage": diagnosis.triage,
         "gone": list(diagnosis.gone),
-        "clusters": [_entry(item, share.get(item.id, 0), problems, wrong) for item in ordered],
+        "clusters": [
+            {**_entry(item, share.get(item.id, 0), problems, wrong), "misconception": said.get(item.id)}
+            for item in ordered
+        ],
     }
 
 
@@ -114,6 +119,9 @@ def print_clusters(found: dict[str, Any], console: Console) -> None:
     )
     console.print(Text("failures: " + ", ".join(f"{name} {n}" for name, n in found["triage"].items())))
     for entry in found["clusters"]:
+        if entry["misconception"]:
+            line = f"{short(entry['id'])}: teacher: {safe(entry['misconception'], 300)}"
+            console.print(Text(line), soft_wrap=True)
         for example in entry["examples"][:1]:
             answer = safe(str(example["student"]), 60)
             gold = safe(example["answer"], 40)

@@ -6,13 +6,13 @@ Accuracies and differences are in points (per cent of problems). Loads no model.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from agent.report.reading import read_records, rounds_of
+from agent.report.spending import spending
 from memory.errors import UsageError
-from memory.records import Diagnosis, Measurement, Mixture, Record, Report, RoundRecord, Stop, Trend
+from memory.records import Diagnosis, Measurement, Mixture, Report, RoundRecord, Stop, Trend
 from memory.store import PAUSED, RunFolder
-
-R = TypeVar("R", bound=Record)
 
 
 def open_run(path: Path) -> RunFolder:
@@ -24,18 +24,6 @@ def open_run(path: Path) -> RunFolder:
     if not (path / "manifest.json").is_file():
         raise UsageError(f"No run at {path}. `remedial run -c CONFIG --output-dir {path}` starts one.")
     return RunFolder(path)
-
-
-def read_records(run: RunFolder, stage: str, step: str, kind: type[R]) -> list[R]:
-    """The records of a finished step; an empty list where it is unfinished."""
-    if run.marker(stage, step) is None:
-        return []
-    return [kind.model_validate_json(line) for line in run.read(stage, step)]
-
-
-def rounds_of(run: RunFolder) -> list[str]:
-    """The stages ``round-NN`` there are, in order."""
-    return sorted(path.name for path in run.path.glob("round-*") if path.is_dir())
 
 
 def status(run: RunFolder) -> dict[str, Any]:
@@ -62,6 +50,7 @@ def status(run: RunFolder) -> dict[str, Any]:
         "test": test,
         "adapter": str(run.path / student.path) if student is not None and student.path else None,
         "adapter_rank": student.rank if student is not None else None,
+        "spend": spending(run),
         "seconds": round(sum(sum(steps.values()) for steps in timings.values()), 1),
         "artifacts": run.artifacts(),
     }

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.report.clusters import clusters, trend_text
+from agent.report.drafts import funnel_table, round_funnel
+from agent.report.spend_view import print_spending
 from agent.report.status import status
 from agent.report.terminal import change, interval, plain_table, print_status, safe, short
 from memory.store import RunFolder
@@ -17,17 +19,22 @@ LARGEST = 8
 
 
 def story(run: RunFolder) -> dict[str, Any]:
-    """`status` with every diagnosed round's clusters under ``rounds[i].diagnosis``."""
+    """`status` with every round's clusters and verification funnel under ``rounds[i]``."""
     found = status(run)
     for entry in found["rounds"]:
-        if run.marker(f"round-{entry['index']:02d}", "diagnose") is not None:
+        stage = f"round-{entry['index']:02d}"
+        if run.marker(stage, "diagnose") is not None:
             entry["diagnosis"] = clusters(run, entry["index"])
+        entry["funnel"] = round_funnel(run, stage)
     return found
 
 
 def print_story(found: dict[str, Any], console: Console) -> None:
     """The round table, then a section a round."""
     print_status(found, console)
+    if found["spend"]:
+        console.print()
+        print_spending(found["spend"], console)
     for entry in found["rounds"]:
         console.print()
         console.print(Text(f"Round {entry['index']}: {entry['decision'] or 'unfinished'}"), style="bold")
@@ -38,8 +45,8 @@ def print_story(found: dict[str, Any], console: Console) -> None:
             shares = entry["mixture"]["realised"]
             parts = ", ".join(f"{counts[name]:,} {name} ({100 * shares[name]:.1f} %)" for name in sorted(counts))
             console.print(Text(f"  mixture: {parts}"))
-        for reason, n in sorted(entry.get("refused", {}).items(), key=lambda item: (-item[1], item[0])):
-            console.print(Text(f"  refused {n:>5} {reason}"))
+        if entry["funnel"]:
+            console.print(funnel_table(entry["funnel"]))
         seconds = ", ".join(f"{step} {value:.1f}" for step, value in entry["seconds"].items())
         console.print(Text(f"  seconds: {seconds}"))
         if "diagnosis" in entry:

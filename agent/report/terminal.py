@@ -58,6 +58,8 @@ def print_status(found: dict[str, Any], console: Console) -> None:
     if found["stop_reason"]:
         console.print(Text(f"stopped: {found['stop_reason']} ({found['stop_detail']})"))
     console.print(Text(test_line(found)), soft_wrap=True)
+    if found["spend"]:
+        console.print(Text(spend_line(found["spend"])), soft_wrap=True)
     if found["adapter"]:
         console.print(Text(f"adapter: {found['adapter']} (rank {found['adapter_rank']})"))
     if found["state"] != "finished":
@@ -73,6 +75,22 @@ def test_line(found: dict[str, Any]) -> str:
         f"sealed test (n = {test['n']}): base {test['base']:.1f} -> final {test['final']:.1f}, "
         f"{test['difference']:+.1f} points, paired 95 % interval [{test['low']:+.1f}, {test['high']:+.1f}]"
     )
+
+
+def spend_line(found: dict[str, Any]) -> str:
+    """The total on one line."""
+    total, cost = found["total"], found["money"]
+    tokens = f"{total['prompt_tokens']:,} prompt + {total['completion_tokens']:,} completion tokens"
+    of_which = f"of these {total['reasoning_tokens']:,} reasoning, {total['cached_tokens']:,} cached"
+    requests = f"{total['requests']:,} requests ({total['retries']:,} retries), {total['from_cache']:,} from the cache"
+    return f"paid: {tokens} ({of_which}); {requests}; {money_text(cost)}"
+
+
+def money_text(cost: dict[str, Any] | None) -> str:
+    """``1.2345 USD at prices of 2026-01-31 (model)``."""
+    if cost is None:
+        return "no prices configured"
+    return f"{cost['amount']:.4f} {cost['currency']} at prices of {cost['prices_as_of']} ({safe(cost['model'], 60)})"
 
 
 def result_table(found: dict[str, Any]) -> Table:

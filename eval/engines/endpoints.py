@@ -11,6 +11,7 @@ import difflib
 import ipaddress
 import json
 import os
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ T = TypeVar("T")
 MOST_BYTES = 8 * 1024 * 1024
 _RETRIED = frozenset({408, 409, 425, 429})
 _DENIED = frozenset({401, 402, 403, 404})
+_NAME = re.compile(r"[A-Za-z_]\w{0,18}|[A-Z][A-Z0-9_]{0,63}")
 
 
 class TooLargeError(Exception):
@@ -72,18 +74,32 @@ def read_key(api_key_env: str | None) -> Secret:
     """The key in an environment variable; an empty one where no variable is named.
 
     Raises:
-        ConfigError: the variable is not set, empty, or holds what no header can carry.
+        ConfigError: the variable is not set, empty, or holds what no header can carry; or it is no variable's name.
     """
     if api_key_env is None:
         return Secret()
     value = os.environ.get(api_key_env, "").strip()
     if not value:
+        check_key_name(api_key_env)
         raise ConfigError(f"api_key_env: the environment variable {api_key_env} is not set; export it with the key.")
     if not (value.isascii() and value.isprintable()) or " " in value:
         raise ConfigError(
             f"api_key_env: the value of {api_key_env} holds blanks or characters that no key has; copy the key again."
         )
     return Secret(value)
+
+
+def check_key_name(api_key_env: str) -> None:
+    """Refuse what may be the key itself, without showing it.
+
+    Raises:
+        ConfigError: it does not look like the name of an environment variable.
+    """
+    if not _NAME.fullmatch(api_key_env):
+        raise ConfigError(
+            "api_key_env must be the name of an environment variable that holds the key (such as TEACHER_API_KEY), "
+            "never the key; what stands there does not look like such a name."
+        )
 
 
 def make_client(url: str, secret: Secret, timeout: float) -> AsyncOpenAI:

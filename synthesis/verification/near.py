@@ -27,7 +27,7 @@ _MOST_KEPT = 4
 #: Shared runs of three masked words, of all runs of both: the same template but for a few words.
 NEAR_TEMPLATE = 0.7
 #: Cosine plus shared word pairs. Measured on GSM8K, see docs/verification.md.
-NEIGHBOUR = 1.08
+NEIGHBOUR = 1.1
 
 
 _KEPT: dict[tuple[str, tuple[Problem, ...], float], Neighbours] = {}

@@ -16,7 +16,7 @@ def available(made: Sandbox) -> bool:
     return module._tried(made) is None
 
 
-@pytest.fixture(params=["monty", "cpython"])
+@pytest.fixture(scope="module", params=["monty", "cpython"])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     if request.param == "monty":
         pytest.importorskip("pydantic_monty")
