@@ -45,13 +45,10 @@ def mul(a: int, b: int) -> str:
 
 
 def div(n: int, d: int) -> str:
-    """Exact division, place by place where it is long: ``3*20=60. 75-60=15. 15/3=5. 20+5=25``."""
+    """Exact division, spelled out where it is long: ``19*20=200+180=380. 437-380=137-80=57. 57/19=3. 20+3=23``."""
     q = n // d
-    parts = _parts(q)
-    if d == 10 or len(parts) == 1:
+    if q < 10 or (d == 10) or q % 10 == 0:
         return f"{n}/{d}={q}"
-    steps, rest = [], n
-    for part in parts[:-1]:
-        steps += [mul(d, part), sub(rest, d * part)]
-        rest -= d * part
-    return ". ".join([*steps, f"{rest}/{d}={parts[-1]}", f"{'+'.join(map(str, parts))}={q}"])
+    high = q // 10 * 10
+    rest = n - d * high
+    return f"{mul(d, high)}. {sub(n, d * high)}. {rest}/{d}={q - high}. {high}+{q - high}={q}"
