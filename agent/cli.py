@@ -18,6 +18,7 @@ COMMANDS = {
     "init": ("agent.commands.init", "Write a commented config for your student, teacher and data."),
     "validate": ("agent.commands.checks", "Check a config: files, prompts, lengths, endpoints. No weights, no tokens."),
     "doctor": ("agent.commands.checks", "Packages, GPU, disk, and one tiny real call to each endpoint."),
+    "preview": ("agent.commands.preview", "One cluster, three problems, the first prompt, the tokens of a round."),
     "run": ("agent.commands.run", "Start an improvement loop, or go on with it."),
     "resume": ("agent.commands.run", "Go on with an interrupted run."),
     "demo": ("agent.commands.run", "Run three rounds on scripted parts, in seconds: no model, no download."),
@@ -27,6 +28,7 @@ COMMANDS = {
     "show": ("agent.commands.view", "Any record of a run by its id: problem, attempt, cluster, draft, adapter."),
     "cache": ("agent.commands.cache", "What the request cache holds of each model; prune it."),
     "eval": ("agent.commands.measure", "Measure a model, with or without an adapter, on a problem file."),
+    "compare": ("agent.commands.compare", "Arms of an experiment against each other, from a file of scores."),
     "pretrain": ("agent.commands.measure", "Train a small base student from scratch on a validated mix."),
 }
 

@@ -15,19 +15,16 @@ from agent.data import SEALED, RunData, check_shares, load_data, read_split
 from agent.findings import Findings, one_line
 from agent.models import make_prompts, teacher_model
 from agent.preflight import check_endpoints, check_extras, check_rank_limit, served_models
-from agent.verifiers import Asked, verifiers_for, wanted_sandbox
+from agent.stand_ins import asked_nobody, no_engine
+from agent.verifiers import verifiers_for, wanted_sandbox
 from agent.wiring import check_model_folder, strategy_settings
-from eval.engines.base import Engine, Messages, Sample, Sampling
 from eval.engines.endpoints import check_urls, read_key
-from eval.engines.scripted import ScriptedEngine
-from eval.grading import Grader
 from memory.embedding import PACKAGE_PREFIX, SentenceEmbedder
 from memory.errors import ConfigError, RemedialError
 from memory.records import Split
 from synthesis.prompting import Prompts
 from synthesis.strategies.table import make_strategy
 from synthesis.verification.earning import earn_place
-from synthesis.verification.sandbox import Ran
 from training.anneal import AnnealConfig, check_anneal, parse_config
 from training.base import Example
 
@@ -77,18 +74,12 @@ def _check_data(config: RunConfig, found: Findings) -> RunData | None:
 def _check_verifiers(config: RunConfig, data: RunData | None, prompts: Prompts, found: Findings) -> None:
     """Names, needs and settings of all verifiers; with data, those that ask nobody also earn their place."""
     sandbox = found.attempt("verify.program", lambda: wanted_sandbox(config))
-    asked = Asked(
-        prompts=prompts,
-        grader=Grader(),
-        sandbox=sandbox or _NoSandbox(),
-        teacher=_stand_in() if config.teacher.kind == "llm" else None,
-        second=_stand_in() if config.verify.second_family is not None else None,
-    )
+    asked = asked_nobody(config, prompts, sandbox)
 
     def make(names: Sequence[str], require: Sequence[str] | None) -> None:
         update = {"verifiers": tuple(names), "require": require}
         chosen = config.model_copy(update={"verify": config.verify.model_copy(update=update)})
-        verifiers = verifiers_for(chosen, data or _NO_DATA, (), asked, _stand_in())
+        verifiers = verifiers_for(chosen, data or _NO_DATA, (), asked, no_engine())
         if data is not None:
             earn_place(verifiers, data.replay[: config.verify.earn_place_sample])
 
@@ -105,27 +96,6 @@ def _check_verifiers(config: RunConfig, data: RunData | None, prompts: Prompts, 
         found.ok("verify.verifiers", f"{', '.join(names) or 'none'} can be made.")
     if sandbox is not None:
         sandbox.close()
-
-
-class _NoSandbox:
-    """In the place of one that is never used here."""
-
-    level = "none"
-
-    def run(self, source: str) -> Ran:
-        raise AssertionError("a check that costs nothing ran a program")
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
-def _stand_in() -> Engine:
-    """An engine in the place of one that is never asked here."""
-
-    def refuse(messages: Messages, sampling: Sampling, index: int) -> Sample:
-        raise AssertionError("a check that costs nothing asked a model")
-
-    return ScriptedEngine(refuse, "stand-in")
 
 
 def _check_embedder(config: RunConfig, offline: bool, found: Findings) -> None:

@@ -104,6 +104,8 @@ def _tell(found: Findings, as_json: bool, **more: Any) -> None:
         for item in problems:
             click.echo(f"PROBLEM: {safe(str(item), 1000)}", err=True)
         count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''} to put right"
-        click.echo(count if problems else "All good.", err=bool(problems))
+        unchecked = sum(item.state == "unchecked" for item in found.items)
+        good = f"No problem found, {unchecked} not checked." if unchecked else "All good."
+        click.echo(count if problems else good, err=bool(problems))
     if problems:
         raise SystemExit(2)

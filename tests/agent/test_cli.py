@@ -25,12 +25,12 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] in ("[] 0", "[] None"), done.stdout
-    for command in ("run", "resume", "status", "clusters", "show", "eval", "pretrain", "report"):
+    for command in ("run", "resume", "status", "clusters", "show", "eval", "pretrain", "report", "compare"):
         assert f"  {command} " in done.stdout
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "resume", "demo", "status", "report", "clusters", "show", "eval", "pretrain"]
+    "command", ["run", "resume", "demo", "status", "report", "clusters", "show", "eval", "pretrain", "compare"]
 )
 def test_every_command_has_help(cli: Cli, command: str) -> None:
     done = cli(command, "--help")

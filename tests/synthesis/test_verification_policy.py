@@ -196,6 +196,12 @@ def test_algebra_earns_its_place() -> None:
     earn_place([always(FAIL)], unsolved)
 
 
+def test_to_abstain_on_what_is_corrupted_is_not_to_accept_it() -> None:
+    """As with units: 3 feet = 37 inches may be a slip or another unit, and is no evidence either way."""
+    whole = {problem.solution for problem in gold()}
+    earn_place([Scripted(lambda item: PASS if item.problem.solution in whole else ABSTAIN)], gold())
+
+
 def refuses_box(item: Draft) -> CheckOutcome:
     return PASS if f"boxed{{{item.problem.answer}}}" in (item.problem.solution or "") else FAIL
 
