@@ -48,7 +48,9 @@ def test_two_rounds_end_with_a_reason(run: dict[str, Any]) -> None:
     assert run["stop_reason"] in ("max_rounds", "plateau")
     assert len(run["rounds"]) == ROUNDS
     for entry in run["rounds"]:
-        assert entry["mixture"]["counts"] == {"new": 40, "replay": 160}
+        counts = entry["mixture"]["counts"]
+        assert counts["new"] == entry["accepted"] >= 20
+        assert counts["replay"] == 4 * counts["new"]
         assert entry["teacher_tokens"] > 0
 
 
@@ -60,12 +62,12 @@ def test_every_round_served_its_adapter_by_name(run: dict[str, Any], student_ser
 
 
 def test_the_teacher_wrote_the_practice_and_was_asked_again(run: dict[str, Any]) -> None:
-    drafts = [draft for batch in records(run, "round-00", "draft-*") for draft in batch["drafts"]]
-    verdicts = records(run, "round-00", "verify-*")
+    drafts = [draft for batch in records(run, "round-00", "draft*") for draft in batch["drafts"]]
+    verdicts = records(run, "round-00", "verify*")
     assert {draft["teacher"] for draft in drafts} == {"neural-teacher"}
     assert {verdict["draft_id"] for verdict in verdicts} == {draft["id"] for draft in drafts}
     accepted = [verdict for verdict in verdicts if verdict["accepted"] == "yes"]
-    assert len(accepted) >= 40
+    assert len(accepted) >= 20
     assert len(accepted) < len(verdicts)  # it errs, and that is seen
     for verdict in accepted:
         outcomes = {check["verifier"]: check["outcome"] for check in verdict["checks"]}
