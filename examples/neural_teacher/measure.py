@@ -5,7 +5,8 @@
 
 Asks as the product does (the same prompts, teacher and reading of replies), with problems of the quickstart's probe
 split as exemplars. Without --base-url the model runs in this process, without a JSON schema; with it, behind a server.
-The truth of a statement is computed by benchmarks/truth.py from the statement alone.
+The truth of a statement is computed by benchmarks/truth.py from the statement alone. What --json writes can be given to
+`benchmarks/verification_quality.py --drafts FILE`.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def kind_of(draft: Draft, found: Truth | None) -> str:
 
 
 def written(engine: Engine, requests: Sequence[TeacherRequest], temperature: float) -> tuple[dict[str, Any], list[Any]]:
-    """What the teacher writes: counts, and each draft with its kind."""
+    """What the teacher writes: counts, and the drafts whose truth is known."""
     teacher = LLMTeacher(
         engine,
         Prompts(HERE / "prompts"),
@@ -100,11 +101,13 @@ def written(engine: Engine, requests: Sequence[TeacherRequest], temperature: flo
             text = normalise_text(draft.problem.statement)
             copies += text in {normalise_text(item.statement) for item in request.exemplars}
             seen[text] += 1
-            drafts.append({"kind": kind, **draft.problem.model_dump(mode="json", include=_SHOWN)})
+            if known is not None:
+                right = None if known.answer is None else str(known.answer)
+                drafts.append({"kind": kind, "truth": right, **draft.problem.model_dump(mode="json", include=_SHOWN)})
     total = len(requests)
     return {
         "requests": total,
-        "readable, one box, answer as boxed": len(drafts),
+        "readable, one box, answer as boxed": sum(kinds.values()),
         "refused": dict(refusals),
         **{kind: kinds[kind] for kind in ("right", "wrong", "ill_posed", "other_words")},
         "of the skill shown": same_skill,
@@ -163,7 +166,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=HERE / "model")
     parser.add_argument("--base-url")
     parser.add_argument("--samples", type=int, default=4)
-    parser.add_argument("--json", type=Path, help="write the drafts here, one a line")
+    parser.add_argument("--json", type=Path, help="write drafts with their truth here, one a line")
     arguments = parser.parse_args()
     if arguments.base_url:
         from eval.engines.openai_http import OpenAIEngine

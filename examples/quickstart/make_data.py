@@ -1,6 +1,6 @@
 """Make the quickstart's data: problem files from the symbolic world, skewed as real mixes are.
 
-    python examples/quickstart/make_data.py [--pretrain-examples 110000] [--out examples/quickstart/data] [--seed 0]
+    python examples/quickstart/make_data.py [--pretrain-examples 80000] [--out examples/quickstart/data] [--seed 0]
 
 Writes probe, dev and test (balanced over skills and levels), the validated replay and the pretraining corpus
 (both from the skewed mix), and labels.jsonl, which only measurements of diagnosis read. No replay or pretraining
@@ -27,7 +27,8 @@ USED = tuple(name for name in SKILLS if name not in LEFT_OUT)
 #: Every other skill is rare at both levels.
 RARE = tuple(name for name in USED if name not in PLENTIFUL + EASY_ONLY)
 RARE_SHARE = 0.0007  # of the mix, for each rare skill and each hard level of an easy-only skill
-DRILL_SHARE = 0.35
+#: Of the corpus, and of the replay: a student that has learnt arithmetic once needs less of it not to forget it.
+DRILL_SHARE = {"pretrain": 0.35, "replay": 0.15}
 PER_LEVEL = 12  # measured problems for each skill and level, in each split
 SPLITS = ("probe", "dev", "test")
 #: Dev decides on every round at a part of the error rate, so it is larger than the others.
@@ -84,7 +85,7 @@ def mix(seed: int, name: str, size: int, writer: Writer, *, unique: bool) -> lis
     cells = [(skill, level) for skill in USED for level in LEVELS]
     common = [cell for cell in cells if kind_of(*cell) in ("plentiful", "easy_only")]
     rare = [cell for cell in cells if kind_of(*cell) == "hard"] + [(skill, 0) for skill in RARE]
-    plan: list[tuple[str, int]] = [("drill", 1)] * round(size * DRILL_SHARE)
+    plan: list[tuple[str, int]] = [("drill", 1)] * round(size * DRILL_SHARE[name])
     for cell in rare:
         plan += [cell] * max(1, round(size * RARE_SHARE))
     plan += [common[i % len(common)] for i in range(size - len(plan))]
@@ -122,7 +123,7 @@ def write(path: Path, items: list[Generated]) -> None:
 def main() -> None:
     """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pretrain-examples", type=int, default=110_000)
+    parser.add_argument("--pretrain-examples", type=int, default=80_000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -149,9 +149,9 @@ def test_hostile_and_foreign_texts() -> None:
     problems = [Problem.make(text + str(at), "1", source="odd", split=Split.PROBE) for at, text in enumerate(texts)]
     config = CONFIG.model_copy(update={"embed_wrong_answer": True})
     attempts = [attempt(problem, "wrong", text="9" * 1_000_000) for problem in problems]
-    started = time.monotonic()
+    started = time.process_time()
     found = run(problems, attempts, config)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert sum(item.failures for item in found.weaknesses) == len(texts)
     assert all(item.label for item in found.weaknesses)
 

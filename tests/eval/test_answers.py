@@ -85,10 +85,10 @@ def test_the_type_of_an_answer(answer: str, expected: AnswerType | None) -> None
 
 @pytest.mark.parametrize("unit", ["1a", "1 a", "(", "{[(", "1,", "9!", "\\frac", "5 a.b ", "a or ", "^", "$"])
 def test_the_type_of_hostile_text_takes_no_time(unit: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for size in (200, 1000, 100_000):
         answer_type((unit * size)[:size])
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @settings(max_examples=400, deadline=None)
@@ -120,11 +120,11 @@ def test_integers_are_equal_only_to_themselves(a: int, b: int) -> None:
     ],
 )
 def test_long_text_is_read_in_no_time(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     found = extract(text, allow_last_number=True)
     compare(found or "", "3")
     compare(text, "3")
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_an_answer_beyond_all_measure_is_wrong() -> None:

@@ -175,9 +175,9 @@ def test_a_text_too_long_says_so() -> None:
     ],
 )
 def test_hostile_text_is_bounded(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     check_equations(text)
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_gsm8k_solutions_are_decided_and_right(shared: Path) -> None:

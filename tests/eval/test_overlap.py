@@ -215,14 +215,14 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:8]))
 def test_hostile_texts_are_read_in_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     item = problem(text, text)
     index = OverlapIndex([item])
     found = index.find(text, text)
     number_signatures(text, text)
     assert found is not None
     assert found.kind is TwinKind.SAME_TEXT
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 @given(st.text(max_size=300), st.text(max_size=60))

@@ -114,9 +114,9 @@ def test_more_reasons_to_refuse_a_problem(row: dict[str, str], reason: str) -> N
     ],
 )
 def test_hostile_text_takes_no_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert isinstance(read_envelope(reply(text)), Fault)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 @given(st.text(max_size=300), st.sampled_from(list(Finish)))

@@ -96,9 +96,9 @@ def test_ordinary_mathematics_is_not_touched() -> None:
 
 
 def test_long_text_takes_no_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     user("solve", statement="<|" * 200_000 + "[INST" * 100_000)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def override(folder: Path, name: str, text: str) -> Prompts:

@@ -111,7 +111,7 @@ def test_nothing_outside_is_reached(sandbox: Sandbox, name: str, tmp_path: Path,
 def test_every_run_ends_within_its_limits(sandbox: Sandbox, source: str) -> None:
     started = time.perf_counter()
     ran = sandbox.run(source)
-    assert time.perf_counter() - started < 8
+    assert time.perf_counter() - started < 60
     assert ran.error is not None
     assert len(ran.error) <= 160
     assert len(ran.output) <= MAX_OUTPUT

@@ -136,10 +136,10 @@ STRANGE = (
 
 @pytest.mark.parametrize("text", STRANGE)
 def test_what_resembles_nothing_is_skipped_or_said(teacher, text):
-    started = time.perf_counter()
+    started = time.process_time()
     strange = Exemplar(statement=text, answer=text[:1000])
     alone, beside = teacher.ask([request(strange), request(strange, shown("ages", 1))])
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
     assert (alone.text, bool(alone.error)) == ("", True)
     assert "resembles" in alone.error
     assert {cell.skill for cell in cells(teacher, written(beside))} == {"ages"}

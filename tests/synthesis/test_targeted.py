@@ -215,9 +215,9 @@ def test_repetitions_and_surplus_are_refused():
     ],
 )
 def test_hostile_text_takes_no_time(text):
-    started = time.perf_counter()
+    started = time.process_time()
     drafts, refusals = parse(text)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
     assert len(drafts) + len(refusals) >= 1
     assert all(len(refusal.evidence) < 2000 for refusal in refusals)
 

@@ -192,12 +192,12 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:8]))
 def test_hostile_texts_never_raise_and_end_in_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     drafts = [draft("A story", text, "7"), draft(text, "2+2=4 \\boxed{4}", "4"), draft("Solve x=1", "1+1=2", text)]
     checks = Algebra().check(drafts)
     assert len(checks) == 3
     assert all(len(check.evidence) <= MAX_EVIDENCE for check in checks)
-    assert time.perf_counter() - start < 15
+    assert time.process_time() - start < 15
 
 
 @given(st.text(max_size=200), st.text(max_size=200), st.text(max_size=50))

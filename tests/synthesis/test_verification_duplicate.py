@@ -94,22 +94,22 @@ def test_fingerprint_follows_pools_and_settings_not_their_order() -> None:
 
 
 def test_hostile_batches_end_in_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     texts = ["", " ", "{" * 1_000_000, "1 " * 500_000, "\x00\ud800", "٣" * 100_000, "two hundred " * 50_000]
     drafts = [draft(text, text[:50], seed) for seed, text in enumerate(texts)]
     checks = Duplicate([problem(text) for text in texts[2:4]]).check(drafts)
     assert len(checks) == len(drafts)
     assert reasons(checks)[2:4] == ["same_text", "same_text"]
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 def test_many_drafts_of_one_template_end_in_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     text = "A field is {} m long and {} m wide. How many metres of fence go around it, if it has no gate at all?"
     drafts = [draft(text.format(20 + n // 15, 2 + n % 15), str(n), n) for n in range(3000)]
     checks = Duplicate([], allow_same_template=True).check(drafts)
     assert {check.outcome for check in checks} == {CheckOutcome.PASS}
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 @given(st.lists(st.sampled_from(["1 + 2?", "1+2", "two plus 1", "Ann has 2", "Bob has 2", "x"]), max_size=8))

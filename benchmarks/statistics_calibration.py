@@ -1,0 +1,220 @@
+"""Whether the verdicts, intervals and minimum detectable effects of `remedial compare` hold what they say.
+
+Simulates comparisons of two arms over items and runs and judges each by the product's own rule. Items and runs are
+drawn anew for every comparison. A cell is right with probability logistic(item + item by arm + run); items spread so
+that arms are right on half of the cells and two runs of one arm disagree on 19.5 % of items, as in public results of
+1,000 items and five arms of five runs. Prints the tables of docs/statistics.md. Run from the repository root:
+
+    python benchmarks/statistics_calibration.py [--comparisons 4000] [--seed 1] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, roots_hermite, stdtr, stdtrit
+
+from eval.crossed import parts, standard_error
+from eval.power import Plan, detectable_effect
+from eval.stats import mcnemar, paired_difference
+
+ALPHA = 0.05
+DISAGREEMENT = 0.195
+#: Standard deviation of the true means of an arm's runs: none; as estimated from the public results; large.
+RUN_SDS = (0.0, 0.0078, 0.02)
+#: Variance over items of the true difference between two arms, as estimated from the public results.
+INTERACTION = 0.0064
+NODES, WEIGHTS = roots_hermite(80)
+CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Setting:
+    items: int
+    seeds: int
+    run_sd: float
+    interaction: float = 0.0
+
+
+def over_items(spread: float, shift: float, power: int = 1) -> float:
+    """The mean over items of p (1 - p) for ``power`` 2 and of p for 1, where the logit is normal(shift, spread)."""
+    p = expit(shift + spread * sqrt(2) * NODES)
+    return float(WEIGHTS @ (p if power == 1 else p * (1 - p))) / float(WEIGHTS.sum())
+
+
+def bisect(wanted: float, low: float, high: float, function: Any) -> float:
+    """Where an increasing ``function`` reaches ``wanted``."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if function(middle) < wanted else (low, middle)
+    return (low + high) / 2
+
+
+#: Spread of the items on the logit scale that makes two runs disagree as wanted.
+SPREAD = bisect(-DISAGREEMENT, 0.1, 30.0, lambda spread: -2 * over_items(spread, 0.0, 2))
+
+
+@cache
+def slope() -> float:
+    """Change of an arm's mean for a small shift of all logits."""
+    return over_items(SPREAD, 0.0, 2)
+
+
+@cache
+def interaction_spread(variance: float) -> float:
+    """Spread of each arm's item-by-arm term on the logit scale that gives the difference this variance over items."""
+    if variance == 0:
+        return 0.0
+    rng = np.random.default_rng(0)
+    item, left, right = rng.standard_normal((3, 400_000))
+
+    def found(spread: float) -> float:
+        centre = item * sqrt(max(0.0, SPREAD**2 - spread**2))
+        return float((expit(centre + spread * left) - expit(centre + spread * right)).var())
+
+    return bisect(variance, 0.0, 2.0, found)
+
+
+def shift_for(effect: float) -> float:
+    """The shift of one arm's logits that raises its mean by ``effect``."""
+    return bisect(0.5 + effect, 0.0, 30.0, lambda shift: over_items(SPREAD, shift))
+
+
+def tables(
+    setting: Setting, effect: float, comparisons: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of simulated arms, each (comparisons, items, seeds) of zeros and ones."""
+    n, seeds = setting.items, setting.seeds
+    block = max(1, CELLS // (n * seeds))
+    own = interaction_spread(setting.interaction)
+    shared = sqrt(SPREAD**2 - own**2)
+    shifts = (shift_for(effect) if effect else 0.0, 0.0)
+    for start in range(0, comparisons, block):
+        size = min(block, comparisons - start)
+        item = shared * rng.standard_normal((size, n, 1), dtype=np.float32)
+        arms = []
+        for shift in shifts:
+            logit = item + np.float32(shift)
+            if own:
+                logit = logit + own * rng.standard_normal((size, n, 1), dtype=np.float32)
+            if setting.run_sd:
+                runs = rng.standard_normal((size, 1, seeds), dtype=np.float32)
+                logit = logit + np.float32(setting.run_sd / slope()) * runs
+            chance = expit(logit)
+            arms.append((rng.random((size, n, seeds), dtype=np.float32) < chance).astype(np.uint8))
+        yield arms[0], arms[1]
+
+
+@cache
+def exact(gained: int, lost: int) -> float:
+    return mcnemar(gained, lost)
+
+
+def judge(a: np.ndarray, b: np.ndarray, effect: float) -> tuple[int, int, float, int]:
+    """Of a block: comparisons with a verdict, intervals that hold ``effect``, sum of half-widths, runs found alike."""
+    if a.shape[-1] == 1:
+        found = covered = 0
+        width = 0.0
+        for left, right in zip(a[..., 0].astype(np.int64), b[..., 0].astype(np.int64), strict=True):
+            _, low, high = paired_difference(left, right, 1 - ALPHA)
+            found += exact(int((left > right).sum()), int((left < right).sum())) <= ALPHA
+            covered += low <= effect <= high
+            width += (high - low) / 2
+        return found, covered, width, 0
+    difference = a.mean(axis=(1, 2)) - b.mean(axis=(1, 2))
+    error = standard_error(parts(a, b))
+    half = stdtrit(error.df, 1 - ALPHA / 2) * error.se
+    p = 2 * stdtr(error.df, -np.abs(difference) / error.se)
+    covered = (np.abs(difference - effect) <= half).sum()
+    return int((p <= ALPHA).sum()), int(covered), float(half.sum()), int(error.runs_alike.sum())
+
+
+def simulate(setting: Setting, effect: float, comparisons: int, seed: int) -> dict[str, float]:
+    """Shares over ``comparisons`` simulated comparisons."""
+    rng = np.random.default_rng([seed, setting.items, setting.seeds, round(1e4 * setting.run_sd), round(1e6 * effect)])
+    sums = np.zeros(4)
+    for a, b in tables(setting, effect, comparisons, rng):
+        sums += judge(a, b, effect)
+    return dict(zip(("found", "covered", "half_width", "runs_alike"), (sums / comparisons).tolist(), strict=True))
+
+
+def measure(setting: Setting, comparisons: int, seed: int) -> dict[str, Any]:
+    """False positives without an effect, then coverage and power at the minimum detectable effect."""
+    # A single run cannot know of a run component: the plan made for it does not either.
+    known = setting.run_sd**2 if setting.seeds > 1 else 0.0
+    plan = Plan(setting.items, setting.seeds, DISAGREEMENT, known, setting.interaction)
+    effect = detectable_effect(plan, alpha=ALPHA)
+    null = simulate(setting, 0.0, comparisons, seed)
+    found = simulate(setting, effect, comparisons, seed)
+    return {
+        "items": setting.items,
+        "seeds": setting.seeds,
+        "run_sd": setting.run_sd,
+        "interaction": setting.interaction,
+        "false_positives": null["found"],
+        "coverage_null": null["covered"],
+        "coverage": found["covered"],
+        "half_width": null["half_width"],
+        "runs_alike": null["runs_alike"],
+        "detectable": effect,
+        "power": found["found"],
+    }
+
+
+def settings() -> list[Setting]:
+    chosen = [Setting(1000, seeds, sd) for seeds in (5, 3, 10) for sd in RUN_SDS]
+    chosen += [Setting(200, seeds, sd) for seeds in (5, 3) for sd in RUN_SDS]
+    chosen += [Setting(4000, seeds, sd) for seeds in (5, 3) for sd in RUN_SDS[:2]]
+    chosen += [Setting(1000, 5, sd, INTERACTION) for sd in RUN_SDS]
+    chosen += [Setting(1000, 2, sd) for sd in RUN_SDS]
+    chosen += [Setting(n, 1, sd) for n in (200, 1000) for sd in RUN_SDS[:2]]
+    return chosen
+
+
+def row(found: dict[str, Any]) -> str:
+    cells = [
+        f"{found['items']:,}",
+        str(found["seeds"]),
+        f"{100 * found['run_sd']:.1f}",
+        f"{found['interaction']:.4f}" if found["interaction"] else "0",
+        f"{100 * found['false_positives']:.1f}",
+        f"{100 * found['coverage_null']:.1f}",
+        f"{100 * found['coverage']:.1f}",
+        f"{100 * found['half_width']:.2f}",
+        f"{100 * found['detectable']:.2f}",
+        f"{100 * found['power']:.1f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--comparisons", type=int, default=4000, help="simulated comparisons for each share")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the rows here too")
+    arguments = parser.parse_args()
+    started = time.process_time()
+    print(
+        "| items | seeds | run sd | item x arm | false positives % | covers 0 % | covers MDE % | +- | MDE | power % |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    rows = []
+    for setting in settings():
+        rows.append(measure(setting, arguments.comparisons, arguments.seed))
+        print(row(rows[-1]), flush=True)
+    print(f"\n{arguments.comparisons} comparisons a share, {time.process_time() - started:.0f} s of one core")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
