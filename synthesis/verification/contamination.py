@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from eval.overlap import VERSION as OVERLAP
-from eval.overlap import TwinKind, index_of
+from eval.overlap import OverlapIndex, TwinKind, index_of
 from memory.embedding import Embedder
 from memory.ids import fingerprint
 from memory.records import Check, CheckOutcome, Draft, Problem
-from synthesis.verification.near import NEAR_TEMPLATE, NEIGHBOUR, Near, near_index, neighbours_of
+from synthesis.verification.near import NEAR_TEMPLATE, NEIGHBOUR, Near, NearTemplates, near_index, neighbours_of
 from synthesis.verification.near import VERSION as NEAR
 
 SameTemplate = Literal["refuse", "allow"]
@@ -64,7 +64,10 @@ class Contamination:
 
     def check(self, drafts: Sequence[Draft]) -> list[Check]:
         """One check for each draft, order kept. The evidence names the twin and its split."""
-        found = [self._exact(draft) or self._nearly(draft) for draft in drafts]
+        # Looked up once for a batch: finding an index among those known hashes all problems in it.
+        exact = index_of(self._sealed)
+        nearly = near_index(self._sealed, self._near) if self._templates else None
+        found = [self._exact(draft, exact) or self._nearly(draft, nearly) for draft in drafts]
         if self._embedder is not None and self._sealed:
             open_ = [at for at, check in enumerate(found) if check is None]
             index = neighbours_of(self._embedder, self._sealed, self._neighbour)
@@ -72,14 +75,12 @@ class Contamination:
                 found[at] = self._refused("embedding", near)
         return [check or self._word(CheckOutcome.PASS) for check in found]
 
-    def _exact(self, draft: Draft) -> Check | None:
-        twin = index_of(self._sealed).find(draft.problem.statement, draft.problem.answer, self._kinds)
+    def _exact(self, draft: Draft, index: OverlapIndex) -> Check | None:
+        twin = index.find(draft.problem.statement, draft.problem.answer, self._kinds)
         return self._refused(twin.kind.value, Near(twin.problem, twin.shared)) if twin is not None else None
 
-    def _nearly(self, draft: Draft) -> Check | None:
-        if not self._templates:
-            return None
-        return self._refused("near_template", near_index(self._sealed, self._near).find(draft.problem.statement))
+    def _nearly(self, draft: Draft, index: NearTemplates | None) -> Check | None:
+        return None if index is None else self._refused("near_template", index.find(draft.problem.statement))
 
     def _refused(self, reason: str, near: Near | None) -> Check | None:
         if near is None:

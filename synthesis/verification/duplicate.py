@@ -22,6 +22,9 @@ _ALWAYS = (TwinKind.SAME_TEXT, TwinKind.RENAMED, TwinKind.NGRAM)
 #: Above what contamination asks for: practice of one skill is meant to be alike.
 NEIGHBOUR = 1.4
 
+#: Its name, its exact index, and the one of near templates where that is asked.
+_Pool = tuple[str, OverlapIndex, NearTemplates | None]
+
 
 class Duplicate:
     """Fails drafts whose text is known: equal, equal but for names, most of it with all its numbers, or nearly so.
@@ -73,13 +76,14 @@ class Duplicate:
         """
         checks: dict[int, Check] = {}
         known = self._neighbours_in_pools(drafts)
+        pools = self._indexes()
         batch = _Batch(self._kinds, self._near if self._templates else None)
         near_kept = self._neighbours_in_batch(drafts)
         kept: set[int] = set()
         for position in sorted(range(len(drafts)), key=lambda at: (drafts[at].id, at)):
             draft = drafts[position]
             twin = next((other for other in near_kept.get(position, ()) if other in kept), None)
-            check = self._against_pools(draft) or known.get(position) or self._against_batch(draft, batch)
+            check = self._against_pools(draft, pools) or known.get(position) or self._against_batch(draft, batch)
             if check is None and twin is not None:
                 check = self._word(CheckOutcome.FAIL, "embedding", f"{drafts[twin].id} (this batch)")
             if check is None:
@@ -89,12 +93,19 @@ class Duplicate:
             checks[position] = check
         return [checks[position] for position in range(len(drafts))]
 
-    def _against_pools(self, draft: Draft) -> Check | None:
-        for where, pool in self._pools:
-            twin = index_of(pool).find(draft.problem.statement, draft.problem.answer, self._kinds)
+    def _indexes(self) -> list[_Pool]:
+        """The pools' indexes, looked up once for a batch: finding a pool among those known hashes all of it."""
+        return [
+            (where, index_of(pool), near_index(pool, self._near) if self._templates else None)
+            for where, pool in self._pools
+        ]
+
+    def _against_pools(self, draft: Draft, pools: Sequence[_Pool]) -> Check | None:
+        for where, exact, nearly in pools:
+            twin = exact.find(draft.problem.statement, draft.problem.answer, self._kinds)
             if twin is not None:
                 return self._refused(twin.kind.value, Near(twin.problem, twin.shared), where)
-            if self._templates and (near := near_index(pool, self._near).find(draft.problem.statement)):
+            if nearly is not None and (near := nearly.find(draft.problem.statement)):
                 return self._refused("near_template", near, where)
         return None
 
