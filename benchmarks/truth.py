@@ -51,18 +51,12 @@ class _Ill(Exception):
 
 def truth(statement: str) -> Truth | None:
     """What the statement asks for; None where it is not in the world's words. Never raises on any text."""
-    found = slots(statement)
-    return None if found is None else Truth(found[0], found[1], _answer(found[0], found[1], statement, found[2]))
-
-
-def slots(statement: str) -> tuple[str, int, dict[str, str]] | None:
-    """Skill and level of the wording, and what stands in its slots."""
     if len(statement) > 500:
         return None
     for skill, level, pattern in _patterns():
         match = pattern.fullmatch(statement.strip())
         if match:
-            return skill, level, match.groupdict()
+            return Truth(skill, level, _answer(skill, level, statement, match.groupdict()))
     return None
 
 

@@ -1,6 +1,6 @@
 """Make the neural teacher's training corpus from the symbolic world: writing problems, solving them, and drills.
 
-    python examples/neural_teacher/make_corpus.py [--examples 70000] [--out examples/neural_teacher/corpus.jsonl]
+    python examples/neural_teacher/make_corpus.py [--examples 50000] [--out examples/neural_teacher/corpus.jsonl]
 
 A row is what the product will ask (rendered from ./prompts, the files it will ask with) and what it reads back. All
 skills of the quickstart are equally frequent at both levels. No row has the numbers and the answer of a problem that
@@ -12,15 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
-
 from eval.overlap import number_signatures
-from examples.neural_teacher.plans import plan
 from memory.ids import derive_seed, normalise_text
 from synthesis.prompting import Prompts
 from synthesis.world.base import Generated
@@ -29,13 +25,11 @@ from synthesis.world.skills import LEVELS, SKILLS, drill
 HERE = Path(__file__).parent
 QUICKSTART = HERE.parent / "quickstart" / "data"
 #: Shares of the rows. Without drills the carry is never learnt.
-SHARES = {"write": 0.30, "vary": 0.05, "again": 0.03, "solve": 0.40, "drill": 0.22}
-TWO = 0.3  # of the prompts that can show two exemplars
+SHARES = {"write": 0.32, "vary": 0.05, "again": 0.03, "solve": 0.45, "drill": 0.15}
 #: Of the rows with two exemplars, how many show two skills: a cluster is rarely pure. The first one counts then.
 MIXED = 0.15
 LEFT_OUT = ("gcd", "lcm", "fraction", "temperature")  # as in the quickstart
-#: What the teacher says is wrong: a phrase for each skill, and by that a thought of what comes next. `plans.py` adds
-#: the numbers where not all make sense: without them it writes shares that do not come out even.
+#: What the teacher says is wrong: a phrase for each skill, and by that a thought of what comes next.
 MISCONCEPTIONS = {
     "add": "carries are lost in addition",
     "subtract": "borrowing is lost in subtraction",
@@ -109,7 +103,7 @@ class Maker:
         shown = [self._fresh(cell, rng)]
         while normalise_text(shown[0].statement) == normalise_text(item.statement):
             shown = [self._fresh(cell, rng)]
-        if kind != "vary" and rng.random() < TWO:
+        if kind != "vary" and rng.random() < 0.5:
             shown.append(self._fresh(rng.choice(CELLS) if rng.random() < MIXED else cell, rng))
         exemplars = [{"statement": one.statement, "answer": one.answer, "wrong_answer": None} for one in shown]
         common = {"label": "", "keyphrases": (), "exemplars": exemplars, "n": 1}
@@ -133,15 +127,13 @@ class Maker:
 def envelope(item: Generated) -> str:
     """What the product reads, in the one form that a server with a JSON schema and no free blanks writes."""
     problem = {"statement": item.statement, "solution": item.solution, "answer": item.answer}
-    said = MISCONCEPTIONS[item.skill]
-    numbers = plan(item)
-    return json.dumps({"misconception": f"{said}: {numbers}" if numbers else said, "problems": [problem]})
+    return json.dumps({"misconception": MISCONCEPTIONS[item.skill], "problems": [problem]})
 
 
 def main() -> None:
     """Write the corpus."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--examples", type=int, default=70_000)
+    parser.add_argument("--examples", type=int, default=50_000)
     parser.add_argument("--out", type=Path, default=HERE / "corpus.jsonl")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

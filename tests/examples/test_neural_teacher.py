@@ -58,7 +58,7 @@ def test_what_it_is_taught_to_write_is_what_the_product_reads_and_true(rows: lis
         assert found is not None
         assert found.answer == Fraction(item.answer)
         assert item.statement not in row["question"]
-    assert len(written(rows)) == 228
+    assert len(written(rows)) == 240
 
 
 def test_the_first_exemplar_has_the_skill_of_what_is_written(rows: list[dict[str, str]]) -> None:
