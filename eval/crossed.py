@@ -88,7 +88,7 @@ class Comparison:
 
 def pretest_level(df: Array) -> Array:
     """Level of the preliminary test on ``df`` degrees of freedom: the fewer, the less a quiet T_S is believed."""
-    return np.minimum(0.5, 0.1 + 0.8 / df)
+    return np.minimum(0.5, 0.12 + 0.64 / df)
 
 
 #: Where the run component is left out, the t quantile has no more than this many degrees of freedom: it pays for the
@@ -150,7 +150,10 @@ def parts(a: Table, b: Table) -> Parts:
 
 
 def standard_error(found: Parts) -> Error:
-    """The standard error of the difference and its degrees of freedom (Satterthwaite 1946, Biometrics 2:110-114)."""
+    """The standard error of the difference and its degrees of freedom.
+
+    Satterthwaite (1946), Biometrics Bulletin 2:110-114, where the run component is in it.
+    """
     from scipy.special import fdtrc
 
     t_i, t_s, t_r = found.items, _added(found.runs), _added(found.residuals)
