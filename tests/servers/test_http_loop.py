@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.servers.vllm_server import Server
+from tests.servers.vllm_server import Server, unload_adapter
 
 pytestmark = pytest.mark.real
 
@@ -23,7 +24,7 @@ ROUNDS = 2
 @pytest.fixture(scope="module")
 def run(
     root: Path, student_server: Server, teacher_server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+) -> Iterator[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("http-loop") / "over-http"
     command = [
         sys.executable, "-m", "agent.cli", "run", "-c", str(root / "examples/http_loop/config.yaml"), "-o", str(folder),
@@ -32,8 +33,9 @@ def run(
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=root)
     assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    yield json.loads(done.stdout)
+    for index in range(ROUNDS):
+        unload_adapter(student_server.base_url, f"over-http-round-{index:02d}")
 
 
 def records(run: dict[str, Any], stage: str, step: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ were loaded. And prompt log-probabilities crash a server with LoRA: ask a server
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -130,6 +131,17 @@ def vllm_server(python: Path, model_dir: Path, served_name: str, **settings: obj
         yield server
     finally:
         server.stop()
+
+
+def unload_adapter(base_url: str, name: str) -> None:
+    """Make a server forget an adapter, so that the next user of it finds it as it was started."""
+    request = urllib.request.Request(
+        base_url + "/unload_lora_adapter",
+        data=json.dumps({"lora_name": name}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30):
+        pass
 
 
 def _free_port() -> int:
