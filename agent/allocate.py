@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from memory.errors import ConfigError
-from memory.records import Allocation, Allotment, Diagnosis, Weakness
+from memory.records import Allocation, Allotment, Weakness
 
 #: What share of the budget each cluster has a claim to, in proportion.
 Claim = Callable[[Weakness], int]
@@ -19,12 +19,18 @@ ALLOCATORS: dict[str, Claim] = {
 
 
 def allocate(
-    diagnosis: Diagnosis, *, method: str, budget: int, strategy: str, round_index: int, min_per_cluster: int
+    weaknesses: Sequence[Weakness],
+    *,
+    method: str,
+    budget: int,
+    strategy: str,
+    round_index: int,
+    min_per_cluster: int,
 ) -> Allocation:
-    """One allotment for each cluster, in the diagnosis' order; together exactly ``budget``.
+    """One allotment for each cluster, in the order given; together exactly ``budget``.
 
     Args:
-        diagnosis: the clusters.
+        weaknesses: the clusters, or what a strategy aims at in their place.
         method: ``error_mass``, in proportion to the failures, or ``uniform``; see `ALLOCATORS`.
         budget: accepted drafts wanted this round.
         strategy: the name of the strategy that shall write them.
@@ -40,7 +46,6 @@ def allocate(
         raise ConfigError(f"allocate.method: unknown method {method!r}; known: {', '.join(sorted(ALLOCATORS))}.")
     if budget < 0 or min_per_cluster < 0:
         raise ConfigError(f"allocate: budget {budget} and min_per_cluster {min_per_cluster} must not be negative.")
-    weaknesses = diagnosis.weaknesses
     if not weaknesses:
         return Allocation(round=round_index, method=method, budget=0, allotments=())
     claims = [ALLOCATORS[method](weakness) for weakness in weaknesses]

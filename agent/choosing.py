@@ -6,6 +6,7 @@ Owns the choice and the counting of a round's requests. Asks nobody and loads no
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,7 @@ from memory.masking import mask_corpus
 from memory.phrases import keyphrases, labels
 from memory.records import Attempt, Diagnosis, Finish, Outcome, Problem, TeacherRequest, Weakness
 from memory.store import MANIFEST, RunFolder
-from synthesis.strategies.base import Strategy
-from synthesis.strategies.drafting import Failure
+from synthesis.strategies.base import Failure, Strategy
 from synthesis.strategies.table import make_strategy
 
 _GROUP = 4  # problems that stand for a cluster where nothing was diagnosed yet
@@ -46,7 +46,7 @@ class Chosen:
     """
 
     weakness: Weakness
-    failed: list[Failure]
+    failed: Sequence[Failure]
     as_if: bool
     source: str
     round_requests: int
@@ -81,11 +81,11 @@ def diagnosed(config: RunConfig, folder: Path, round_index: int | None) -> Chose
     return Chosen(weakness, pairs[weakness.id], False, source, requests, wanted)
 
 
-def _count(config: RunConfig, diagnosis: Diagnosis, pairs: dict[str, list[Failure]]) -> tuple[int, int]:
+def _count(config: RunConfig, diagnosis: Diagnosis, pairs: Mapping[str, Sequence[Failure]]) -> tuple[int, int]:
     """Requests and problems of a round's first wave, as the strategy itself would make them."""
     strategy = make_strategy(config.draft.strategy, **strategy_settings(config))
     plan = allocate(
-        diagnosis,
+        diagnosis.weaknesses,
         method=config.allocate.method,
         budget=config.allocate.new_examples,
         strategy=strategy.name,

@@ -56,6 +56,12 @@ def decide(
     return Decision(keep=keep, stop=stop, reason=reason, alpha=alpha, p_value=p_value)
 
 
+def keep_always(round_index: int, loop: LoopConfig) -> Decision:
+    """The decision where nothing is tested: keep, and stop at the last round."""
+    stop = StopReason.MAX_ROUNDS if round_index + 1 >= loop.max_rounds else None
+    return Decision(keep=True, stop=stop, reason="kept without a test (decide.keep = always)", alpha=0.0)
+
+
 def _fell(guard: Report, config: DecideConfig) -> bool:
     drop = -100 * (guard.difference or 0.0)
     if drop <= config.guard_max_drop:

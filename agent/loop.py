@@ -41,7 +41,7 @@ def run_loop(run: RunFolder, parts: Parts, progress: Progress, *, finish: bool =
         BudgetError: a limit is reached; the test stays sealed, so that a resume with a higher limit can go on.
         StoreError: the folder holds a run of other inputs, or damaged files.
     """
-    final = StepRunner(run, FINAL, parts.config.seed, progress, parts.within)
+    final = StepRunner(run, FINAL, parts.config.seed, progress, parts.within, parts.donors)
     stop = final.stored(STOP)
     if stop is None:
         (stop,) = final(STOP, _run_rounds(run, parts, progress, finish))
@@ -57,7 +57,7 @@ def _run_rounds(run: RunFolder, parts: Parts, progress: Progress, finish: bool) 
     _earn(run, parts, progress)
     while True:
         index = len(state.history)
-        step = StepRunner(run, stage_name(index), parts.config.seed, progress, parts.within)
+        step = StepRunner(run, stage_name(index), parts.config.seed, progress, parts.within, parts.donors)
         if step.stored(RECORD) is None:
             if finish:
                 detail = f"ended on request after {index} round(s)"
@@ -73,9 +73,14 @@ def _run_rounds(run: RunFolder, parts: Parts, progress: Progress, finish: bool) 
 
 
 def measure_base(run: RunFolder, parts: Parts, progress: Progress) -> LoopState:
-    """Keep the probe and dev problems beside the run, and measure the base on dev and on the guards."""
-    step = StepRunner(run, "base", parts.config.seed, progress, parts.within)
+    """Keep the probe and dev problems beside the run, and measure the base on dev and on the guards.
+
+    Where every round is kept, dev and guards decide on nothing and are not measured.
+    """
+    step = StepRunner(run, "base", parts.config.seed, progress, parts.within, parts.donors)
     step(DATA, [problem for split in ("probe", "dev") for problem in parts.benchmarks[split].problems()])
+    if parts.config.decide.keep == "always":
+        return LoopState(student=parts.base, dev=None, base_guards=())
     engine = parts.student(parts.base)
     (dev,) = step(MEASURE, engine, [parts.benchmarks["dev"]], greedy(parts), ())
     guards = step(GUARD, engine, parts.guards, greedy(parts), ()) if parts.guards else ()
@@ -89,7 +94,7 @@ def _earn(run: RunFolder, parts: Parts, progress: Progress) -> None:
     if asking:
         sample = min(ASKING_SAMPLE, parts.config.verify.earn_place_sample)
         gold = sorted(parts.replay, key=lambda problem: sha256_text(f"earn {problem.id}"))[:sample]
-        StepRunner(run, "base", parts.config.seed, progress, parts.within)(EARN, asking, gold)
+        StepRunner(run, "base", parts.config.seed, progress, parts.within, parts.donors)(EARN, asking, gold)
 
 
 def open_test(parts: Parts, step: StepRunner, stop: Stop) -> None:

@@ -12,6 +12,7 @@ from eval.benchmarks.base import Benchmark
 from eval.engines.base import Engine
 from memory.embedding import Embedder
 from memory.records import Adapter, Cost, Diagnosis, Measurement, Problem, RoundRecord
+from memory.store import RunFolder
 from synthesis.strategies.base import Strategy
 from synthesis.teachers.base import Teacher
 from synthesis.verification.base import Verifier
@@ -28,6 +29,7 @@ class Parts:
     replay: tuple[Problem, ...]
     embedder: Embedder
     teacher: Teacher
+    corpus: Teacher | None  # answers by retrieval, where the config names a corpus
     strategies: Mapping[str, Strategy]
     verifiers: Callable[[Sequence[Problem], Engine], Sequence[Verifier]]  # given what was accepted, and the student
     trainer: Trainer
@@ -35,6 +37,7 @@ class Parts:
     trains_from_base: bool
     limits: Limits
     within: Callable[[str, str], AbstractContextManager[None]]  # says to which stage and step spending belongs
+    donors: tuple[RunFolder, ...] = ()  # runs whose equal steps are taken over
 
     @property
     def guards(self) -> tuple[Benchmark, ...]:
@@ -47,7 +50,7 @@ class LoopState:
     """What one round hands to the next."""
 
     student: Adapter
-    dev: Measurement
+    dev: Measurement | None  # None where nothing is decided on it
     base_guards: tuple[Measurement, ...]
     pool: tuple[Problem, ...] = ()  # accepted and trained in rounds that were kept
     seen: tuple[Problem, ...] = ()  # accepted in any round

@@ -10,20 +10,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.decide import decide
+from agent.decide import decide, keep_always
 from agent.parts import LoopState, Parts
 from agent.step import StepRunner, Verb
-from agent.verbs import ALLOCATE, ANNEAL, DIAGNOSE, DRAFT, GUARD, MEASURE, MIX, PROBE, VERIFY, Failed
+from agent.verbs import ALLOCATE, ANNEAL, DIAGNOSE, DRAFT, GUARD, LOSSES, MEASURE, MIX, PROBE, VERIFY, Failed, Loss
 from eval.engines.base import Engine, Sampling
+from memory.ids import derive_seed
 from memory.records import (
     Accepted,
-    Allocation,
     Attempt,
     Cost,
     Decision,
     Diagnosis,
     Draft,
     DraftBatch,
+    Measurement,
     Mixture,
     Outcome,
     Problem,
@@ -31,44 +32,49 @@ from memory.records import (
     StopReason,
     Verdict,
 )
-from training.base import Example
+from synthesis.strategies.base import Aim, View
+from training.base import Example, Trainer
+from training.mixing import replay_needed
 
 RECORD = Verb("round", RoundRecord, lambda context, record: [record], fault="round.record")
 
 
 def run_round(state: LoopState, parts: Parts, step: StepRunner, index: int) -> tuple[RoundRecord, LoopState]:
     """Run round ``index`` and return its record and the state for the next one."""
-    config, probe = parts.config, parts.benchmarks["probe"]
+    config = parts.config
     engine = parts.student(state.student)
-    attempts = step(PROBE, engine, probe, probe_sampling(parts, step.seed, index))
-    (diagnosis,) = step(DIAGNOSE, probe.problems(), attempts, parts.embedder, config.diagnose, index, state.diagnosis)
-    if not diagnosis.weaknesses:
-        return _nothing_failed(state, parts, step, index, diagnosis)
-    (plan,) = step(ALLOCATE, diagnosis, config.allocate, config.draft.strategy, index)
-    harvest = gather(state, parts, step, diagnosis, plan, failed_pairs(probe.problems(), attempts), engine)
+    aimed = aim(state, parts, step, index, engine)
+    if aimed.diagnosis is not None and not aimed.diagnosis.weaknesses:
+        return _nothing_failed(state, parts, step, index, aimed.diagnosis)
+    harvest = gather(state, parts, step, aimed.aims, index, engine)
     new = (*state.pool, *harvest.trained) if parts.trains_from_base else harvest.trained
-    (mixture,) = step(MIX, new, parts.replay, config.mix.new, config.mix.replay)
+    (mixture,) = step(MIX, new, parts.replay, config.mix.new, config.mix.replay, _weighed(parts, state))
     start = parts.base if parts.trains_from_base else state.student
     (adapter,) = step(ANNEAL, parts.trainer, start, examples_of(mixture, (*new, *parts.replay)))
     engine.close()
-    candidate = parts.student(adapter)
-    (dev,) = step(MEASURE, candidate, [parts.benchmarks["dev"]], greedy(parts), [state.dev])
-    guards = step(GUARD, candidate, parts.guards, greedy(parts), state.base_guards) if parts.guards else ()
-    candidate.close()
-    decision = decide(
-        dev.report,
-        [guard.report for guard in guards],
-        round_index=index,
-        history=state.history,
-        config=config.decide,
-        loop=config.loop,
-    )
+    dev: Measurement | None = None
+    guards: tuple[Measurement, ...] = ()
+    if config.decide.keep == "always":
+        decision = keep_always(index, config.loop)
+    else:
+        candidate = parts.student(adapter)
+        (dev,) = step(MEASURE, candidate, [parts.benchmarks["dev"]], greedy(parts), [state.dev] if state.dev else [])
+        guards = step(GUARD, candidate, parts.guards, greedy(parts), state.base_guards) if parts.guards else ()
+        candidate.close()
+        decision = decide(
+            dev.report,
+            [guard.report for guard in guards],
+            round_index=index,
+            history=state.history,
+            config=config.decide,
+            loop=config.loop,
+        )
     record = RoundRecord(
         index=index,
         student=adapter if decision.keep else state.student,
         candidate=adapter,
         decision=decision,
-        dev=dev.report,
+        dev=dev.report if dev else None,
         guards=tuple(guard.report for guard in guards),
         drafted=harvest.drafted,
         accepted=len(harvest.accepted),
@@ -84,9 +90,51 @@ def run_round(state: LoopState, parts: Parts, step: StepRunner, index: int) -> t
         base_guards=state.base_guards,
         pool=(*state.pool, *harvest.trained) if decision.keep else state.pool,
         seen=(*state.seen, *harvest.accepted),
-        diagnosis=diagnosis,
+        diagnosis=aimed.diagnosis,
         history=[*state.history, record],
     )
+
+
+@dataclass(frozen=True)
+class Aimed:
+    """What a round's budget goes to, and the diagnosis it rests on; None where the strategy asks for nothing."""
+
+    diagnosis: Diagnosis | None
+    aims: tuple[Aim, ...]
+
+
+def aim(state: LoopState, parts: Parts, step: StepRunner, index: int, engine: Engine) -> Aimed:
+    """Probe, diagnose, and let the strategy choose what to show."""
+    config, probe = parts.config, parts.benchmarks["probe"]
+    strategy = parts.strategies[config.draft.strategy]
+    if strategy.writer == "nobody":
+        return Aimed(None, ())
+    problems = probe.problems()
+    attempts = step(PROBE, engine, probe, probe_sampling(parts, step.seed, index))
+    (diagnosis,) = step(DIAGNOSE, problems, attempts, parts.embedder, config.diagnose, index, state.diagnosis)
+    if not diagnosis.weaknesses:
+        return Aimed(diagnosis, ())
+    losses: Sequence[Loss] = ()
+    if strategy.needs_losses:
+        losses = step(LOSSES, parts.trainer, state.student, state.student.sha256, problems)
+    failed = failed_pairs(problems, attempts)
+    view = View(
+        problems=tuple(problems),
+        clusters=tuple(
+            Aim(weakness, tuple(failed[name] for name in weakness.problem_ids)) for weakness in diagnosis.weaknesses
+        ),
+        losses={item.problem_id: item.loss for item in losses},
+    )
+    return Aimed(diagnosis, tuple(strategy.aims(view, derive_seed(step.seed, step.stage, "aims"))))
+
+
+def _weighed(parts: Parts, state: LoopState) -> tuple[Trainer, int] | None:
+    """Where replay is counted out by tokens: by whom, and as how many problems of the average length."""
+    config = parts.config
+    if config.mix.replay_by == "examples":
+        return None
+    n_new = config.allocate.new_examples + (len(state.pool) if parts.trains_from_base else 0)
+    return parts.trainer, n_new + replay_needed(n_new, config.mix.new)
 
 
 @dataclass(frozen=True)
@@ -100,18 +148,24 @@ class Harvest:
     cost: Cost
 
 
+NOTHING = Harvest(drafted=0, accepted=(), trained=(), refused={}, cost=Cost())
+
+
 def gather(
     state: LoopState,
     parts: Parts,
     step: StepRunner,
-    diagnosis: Diagnosis,
-    plan: Allocation,
-    failed: Failed,
+    aims: Sequence[Aim],
+    index: int,
     student: Engine,
 ) -> Harvest:
-    """Draft and verify until each cluster has its allotment or the top-ups are used up."""
+    """Split the budget over the aims; draft and verify until each has its part or the top-ups are used up."""
     config, verify = parts.config.draft, parts.config.verify
     strategy = parts.strategies[config.strategy]
+    if not aims:
+        return NOTHING
+    (plan,) = step(ALLOCATE, aims, parts.config.allocate, strategy.name, index)
+    teacher = parts.corpus if strategy.writer == "corpus" else parts.teacher
     quota = {allotment.weakness_id: allotment.n for allotment in plan.allotments if allotment.n > 0}
     batches: list[DraftBatch] = []
     verdicts: list[Verdict] = []
@@ -122,7 +176,7 @@ def gather(
         if not missing:
             break
         wanted = {weakness: math.ceil(n * config.overdraft - 1e-9) for weakness, n in missing.items()}
-        new_batches = step(DRAFT, wanted, diagnosis, failed, strategy, parts.teacher, wave=wave)
+        new_batches = step(DRAFT, wanted, aims, strategy, teacher, wave=wave)
         drafts = [draft for batch in new_batches for draft in batch.drafts]
         parts.limits.check_replies(new_batches)
         verifiers = parts.verifiers((*state.seen, *(draft.problem for draft in accepted)), student)

@@ -43,7 +43,8 @@ class Verb(Generic[R]):
     """A named step: ``compute(context, *inputs)`` gives records of type ``out``, stored one a line.
 
     ``folders`` are extra outputs (an adapter) below the stage's folder, hashed with the artifact;
-    ``fault`` names a commit point reached after computing and before storing.
+    ``fault`` names a commit point reached after computing and before storing. A verb that is not ``seeded`` does not
+    look at the step's seed: its inputs alone say what comes out.
     """
 
     name: str
@@ -51,16 +52,28 @@ class Verb(Generic[R]):
     compute: Callable[..., Sequence[R]]
     folders: tuple[str, ...] = ()
     fault: str | None = None
+    seeded: bool = True
 
 
 class StepRunner:
     """Runs verbs inside one stage of a run folder."""
 
     def __init__(
-        self, run: RunFolder, stage: str, seed: int, progress: Progress, within: Within = lambda *_: nullcontext()
+        self,
+        run: RunFolder,
+        stage: str,
+        seed: int,
+        progress: Progress,
+        within: Within = lambda *_: nullcontext(),
+        donors: Sequence[RunFolder] = (),
     ) -> None:
-        """``within(stage, step)`` surrounds every step that is computed, so that spending is booked to it."""
+        """``within(stage, step)`` surrounds every step that is computed, so that spending is booked to it.
+
+        ``donors`` are runs whose finished steps of the same stage, name, inputs and (where it matters) seed are
+        taken over instead of being computed again.
+        """
         self.run, self.stage, self.seed, self.progress, self.within = run, stage, seed, progress, within
+        self.donors = tuple(donors)
 
     def __call__(self, verb: Verb[R], *inputs: Any, wave: int = 0) -> tuple[R, ...]:
         """The verb's records: stored ones where the same inputs have some, else computed and stored.
@@ -77,10 +90,12 @@ class StepRunner:
             return self._stored(verb, name, marker, inputs_hash)
         self.progress.checkpoint()
         fault.point("step.begin")
+        seed = derive_seed(self.seed, self.stage, name)
+        if self._adopted(verb, name, inputs_hash, seed):
+            return tuple(verb.out.model_validate_json(line) for line in self.run.read(self.stage, name))
         folder = self.run.begin(self.stage, name)
         for part in verb.folders:
             shutil.rmtree(folder / part, ignore_errors=True)  # left by a killed attempt
-        seed = derive_seed(self.seed, self.stage, name)
         self.run.event("step.begin", stage=self.stage, step=name)
         started = time.monotonic()
         with self.progress.step(self.stage, name) as progress:
@@ -107,6 +122,22 @@ class StepRunner:
             return None
         (line,) = self.run.read(self.stage, verb.name)
         return verb.out.model_validate_json(line)
+
+    def _adopted(self, verb: Verb[R], name: str, inputs_hash: str, seed: int) -> bool:
+        """Take over a donor's finished step; its marker keeps the seconds it took there under ``adopted``."""
+        if verb.folders:
+            return False
+        for donor in self.donors:
+            marker = donor.marker(self.stage, name)
+            if marker is None or marker["inputs"] != inputs_hash or (verb.seeded and marker["seed"] != seed):
+                continue
+            lines = donor.read(self.stage, name)
+            self.run.begin(self.stage, name)
+            facts = {"seconds": 0.0, "records": len(lines), "adopted": marker.get("seconds", 0.0)}
+            self.run.commit(self.stage, name, inputs=inputs_hash, seed=seed, lines=lines, facts=facts)
+            self.run.event("step.adopted", stage=self.stage, step=name, donor=str(donor.path))
+            return True
+        return False
 
     def _stored(self, verb: Verb[R], name: str, marker: dict[str, Any], inputs_hash: str) -> tuple[R, ...]:
         if marker.get("inputs") != inputs_hash:

@@ -26,22 +26,30 @@ from memory.records import (
     Measurement,
     Mixture,
     Problem,
+    Record,
     Verdict,
     refuse_labels,
     refuse_sealed,
 )
 from memory.store import hash_tree
-from synthesis.strategies.base import Strategy
+from synthesis.strategies.base import Aim, Strategy
 from synthesis.strategies.envelope import misconception_of
 from synthesis.teachers.base import Teacher
 from synthesis.verification.base import Verifier
 from synthesis.verification.earning import Earned, earn_place_asking
 from synthesis.verification.policy import judge
 from training.base import Example, Trainer
-from training.mixing import mix
+from training.mixing import mix, mix_to_tokens
 
 #: A failed problem with one wrong attempt of the student, by problem id.
 Failed = Mapping[str, tuple[Problem, Attempt]]
+
+
+class Loss(Record):
+    """The student's mean loss on a problem's gold solution, nats per token."""
+
+    problem_id: str
+    loss: float
 
 
 def _measure(
@@ -71,6 +79,18 @@ def _probe(context: StepContext, engine: Engine, benchmark: Benchmark, sampling:
     return _measure(context, engine, [benchmark], sampling, ())[0].attempts
 
 
+def _losses(
+    context: StepContext, trainer: Trainer, student: Adapter, weights: str | None, problems: Sequence[Problem]
+) -> list[Loss]:
+    """The student's loss on each gold solution, or on the answer where there is none; ``weights`` are its hash."""
+    refuse_sealed(problems, "the choice of what is shown to a teacher")
+    context.progress.start(len(problems), "problems")
+    examples = [Example(problem.id, problem.statement, problem.solution or problem.answer) for problem in problems]
+    adapter = context.run_dir / student.path if student.path else None
+    found = trainer.losses(adapter, examples, context.progress.advance)
+    return [Loss(problem_id=problem.id, loss=loss) for problem, loss in zip(problems, found, strict=True)]
+
+
 def _diagnose(
     context: StepContext,
     problems: Sequence[Problem],
@@ -95,12 +115,12 @@ def _diagnose(
 
 
 def _allocate(
-    context: StepContext, diagnosis: Diagnosis, config: AllocateConfig, strategy: str, round_index: int
+    context: StepContext, aims: Sequence[Aim], config: AllocateConfig, strategy: str, round_index: int
 ) -> list[Allocation]:
     """Split the round's budget."""
     return [
         allocate(
-            diagnosis,
+            [aim.weakness for aim in aims],
             method=config.method,
             budget=config.new_examples,
             strategy=strategy,
@@ -113,21 +133,19 @@ def _allocate(
 def _draft(
     context: StepContext,
     wanted: Mapping[str, int],
-    diagnosis: Diagnosis,
-    failed: Failed,
+    aims: Sequence[Aim],
     strategy: Strategy,
     teacher: Teacher,
 ) -> list[DraftBatch]:
     """Ask the teacher for ``wanted[weakness id]`` problems each; one batch for each request."""
     requests = []
-    for weakness in diagnosis.weaknesses:
-        n = wanted.get(weakness.id, 0)
+    for aim in aims:
+        n = wanted.get(aim.weakness.id, 0)
         if n <= 0:
             continue
-        pairs = [failed[problem_id] for problem_id in weakness.problem_ids]
-        refuse_sealed([problem for problem, _ in pairs], "the teacher")
-        refuse_labels([problem for problem, _ in pairs], "the teacher")
-        requests += strategy.requests(weakness, pairs, n, derive_seed(context.seed, weakness.id))
+        refuse_sealed([problem for problem, _ in aim.shown], "the teacher")
+        refuse_labels([problem for problem, _ in aim.shown], "the teacher")
+        requests += strategy.requests(aim.weakness, aim.shown, n, derive_seed(context.seed, aim.weakness.id))
     context.progress.start(len(requests), "requests")
     replies = teacher.ask(requests, progress=context.progress.advance)
     batches = []
@@ -159,9 +177,20 @@ def _verify(
 
 
 def _mix(
-    context: StepContext, new: Sequence[Problem], replay: Sequence[Problem], new_share: float, replay_share: float
+    context: StepContext,
+    new: Sequence[Problem],
+    replay: Sequence[Problem],
+    new_share: float,
+    replay_share: float,
+    weighed: tuple[Trainer, int] | None,
 ) -> list[Mixture]:
-    """The round's training set."""
+    """The round's training set: by counts, or ``weighed`` by a trainer's tokens as so many replay problems."""
+    if weighed is not None:
+        trainer, total = weighed
+        problems = [*new, *replay]
+        examples = [Example(problem.id, problem.statement, problem.solution or "") for problem in problems]
+        lengths = dict(zip((problem.id for problem in problems), trainer.lengths(examples), strict=True))
+        return [mix_to_tokens(new, replay, lengths, new_share=new_share, total=total, seed=context.seed)]
     return [mix(new, replay, new_share=new_share, replay_share=replay_share, seed=context.seed)]
 
 
@@ -183,11 +212,12 @@ def _anneal(context: StepContext, trainer: Trainer, start: Adapter, examples: Se
     ]
 
 
-MEASURE = Verb("measure", Measurement, _measure)
-GUARD = Verb("guard", Measurement, _measure)
-TEST = Verb("test", Measurement, _measure, fault="test.opened")
+MEASURE = Verb("measure", Measurement, _measure, seeded=False)
+GUARD = Verb("guard", Measurement, _measure, seeded=False)
+TEST = Verb("test", Measurement, _measure, fault="test.opened", seeded=False)
 EARN = Verb("earn", Earned, _earn)
-PROBE = Verb("probe", Attempt, _probe)
+PROBE = Verb("probe", Attempt, _probe, seeded=False)
+LOSSES = Verb("losses", Loss, _losses, seeded=False)
 DIAGNOSE = Verb("diagnose", Diagnosis, _diagnose)
 ALLOCATE = Verb("allocate", Allocation, _allocate)
 DRAFT = Verb("draft", DraftBatch, _draft)

@@ -63,6 +63,7 @@ def build_parts(
         replay=data.replay,
         embedder=embedder,
         teacher=make_teacher(config, prompts, teacher_engine, purse),
+        corpus=None,
         strategies={config.draft.strategy: make_strategy(config.draft.strategy, **strategy_settings(config))},
         verifiers=lambda accepted, student: verifiers_for(config, data, accepted, asked, student),
         trainer=trainer,

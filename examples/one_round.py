@@ -65,7 +65,14 @@ def one_round(folder: Path) -> None:
     print("diagnose", [f"{item.label}: {item.failures}/{item.n}" for item in diagnosis.weaknesses])
 
     # allocate: more practice where more fails
-    plan = allocate(diagnosis, method="error_mass", budget=NEW, strategy="targeted", round_index=0, min_per_cluster=0)
+    plan = allocate(
+        diagnosis.weaknesses,
+        method="error_mass",
+        budget=NEW,
+        strategy="targeted",
+        round_index=0,
+        min_per_cluster=0,
+    )
     print("allocate", [allotment.n for allotment in plan.allotments])
 
     # draft: the strategy shows the teacher failed problems of each cluster, and reads its replies

@@ -194,7 +194,7 @@ class LoraTrainer:
         if incumbent is not None:
             check_stackable(incumbent)
         tokenizer = load_tokenizer(self._model, self._revision)
-        encoded = _encode(tokenizer, examples, self._model, self._revision, self._system_prompt)
+        encoded = self._encoded(tokenizer, examples)
         check_lengths(encoded, config.max_length)
         work = scratch_dir / "anneal"
         work.mkdir(parents=True, exist_ok=True)
@@ -219,19 +219,51 @@ class LoraTrainer:
         }
         return TrainResult(stats=stats, rank=rank)
 
+    def lengths(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each example, prompt and completion, as they are trained."""
+        return [len(item.ids) for item in self._encoded(load_tokenizer(self._model, self._revision), examples)]
+
+    def losses(
+        self, adapter: Path | None, examples: Sequence[Example], progress: Callable[[int], None] | None = None
+    ) -> list[float]:
+        """The student's mean loss on each completion, nats per token.
+
+        Raises:
+            ConfigError: an example is longer than ``max_length``.
+        """
+        from training.losses import mean_losses
+
+        encoded = self._encoded(load_tokenizer(self._model, self._revision), examples)
+        check_lengths(encoded, self.config.max_length)
+        import torch
+
+        with _quiet(self.config.num_threads):
+            model = self._merged(adapter).eval()
+            return mean_losses(model.to("cuda") if torch.cuda.is_available() else model, encoded, progress)
+
+    def _encoded(self, tokenizer: Any, examples: Sequence[Example]) -> list[Encoded]:
+        return _encode(tokenizer, examples, self._model, self._revision, self._system_prompt)
+
+    def _merged(self, incumbent: Path | None) -> Any:
+        """Base with the incumbent merged into it."""
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        base = AutoModelForCausalLM.from_pretrained(
+            self._model, revision=self._revision, dtype=getattr(torch, self.config.dtype), trust_remote_code=False
+        )
+        if incumbent is not None:
+            base = merge_adapter(base, incumbent)
+        return base
+
     def _student(self, incumbent: Path | None, seed: int) -> Any:
         """Base, the incumbent merged into it, and a fresh LoRA on top."""
         import torch
         from peft import LoraConfig, get_peft_model
-        from transformers import AutoModelForCausalLM
 
         config = self.config
-        base = AutoModelForCausalLM.from_pretrained(
-            self._model, revision=self._revision, dtype=getattr(torch, config.dtype), trust_remote_code=False
-        )
+        base = self._merged(incumbent)
         targets = resolve_targets(base, config.lora_target_modules)
-        if incumbent is not None:
-            base = merge_adapter(base, incumbent)
         torch.manual_seed(derive_seed(seed, "lora"))
         return get_peft_model(
             base,

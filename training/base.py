@@ -55,3 +55,11 @@ class Trainer(Protocol):
         Raises:
             ConfigError: settings that cannot work (no module matches, ``max_length`` below the data).
         """
+
+    def lengths(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each example as it would be trained, prompt and completion."""
+
+    def losses(
+        self, adapter: Path | None, examples: Sequence[Example], progress: Callable[[int], None] | None = None
+    ) -> list[float]:
+        """The student's mean loss on each completion, nats per token; the student is base plus ``adapter``."""

@@ -1,7 +1,8 @@
 """The training set of a round: exactly the requested shares of new and replay problems, by counts.
 
 Owns the arithmetic of shares, the sampling of replay and the training order. Knows nothing of
-tokens, tokenizers or models, and never weights or repeats a problem: an impossible mixture is an error.
+tokenizers or models (lengths in tokens are handed in), and never weights or repeats a problem: an impossible
+mixture is an error.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from memory.errors import MixError
@@ -53,20 +54,23 @@ def mix(
         LabelError: a problem carries a hidden label.
     """
     _check_shares(new_share, replay_share)
-    for problems, name in ((new, "new"), (replay, "replay")):
-        refuse_sealed(problems, "a training mixture")
-        refuse_labels(problems, "a training mixture")
-        _check_solutions(problems, name)
-    _check_unique(new, replay)
+    _check_input(new, replay)
     want_new, want_replay = _counts(len(new), _exact(new_share), n_new, total)
     _check_enough(len(new), len(replay), want_new, want_replay)
     chosen_new = _draw(new, want_new, derive_seed(seed, "mix.new"))
     chosen_replay = _draw(replay, want_replay, derive_seed(seed, "mix.replay"))
+    return _mixture(chosen_new, chosen_replay, new_share, replay_share, seed)
+
+
+def _mixture(
+    chosen_new: Sequence[Problem], chosen_replay: Sequence[Problem], new_share: float, replay_share: float, seed: int
+) -> Mixture:
+    """The record, in training order."""
     items = [MixtureItem(problem_id=problem.id, origin=Origin.NEW) for problem in chosen_new]
     items += [MixtureItem(problem_id=problem.id, origin=Origin.REPLAY) for problem in chosen_replay]
     random.Random(derive_seed(seed, "mix.order")).shuffle(items)
     n = len(items)
-    counts = {"new": want_new, "replay": want_replay}
+    counts = {"new": len(chosen_new), "replay": len(chosen_replay)}
     identity = [[item.model_dump(mode="json") for item in items], counts, seed]
     return Mixture(
         id=short_id("mix", identity),
@@ -76,6 +80,61 @@ def mix(
         counts=counts,
         seed=seed,
     )
+
+
+def mix_to_tokens(
+    new: Sequence[Problem],
+    replay: Sequence[Problem],
+    lengths: Mapping[str, int],
+    *,
+    new_share: float,
+    total: int,
+    seed: int,
+) -> Mixture:
+    """All of ``new``, and replay until the mixture weighs as much as ``total`` replay problems do on the average.
+
+    For arms of a comparison: whatever an arm's new problems are like, and however many it has, all arms train on
+    the same number of tokens, to within half a replay problem. Replay stays a uniform sample (in a seeded order, of
+    which the mixture takes as much as it needs), so that only its amount differs between arms.
+
+    Args:
+        new: verified practice; may be empty (the replay-only control).
+        replay: validated problems.
+        lengths: tokens of each problem as it is trained, by id.
+        new_share: the share asked for, written down in ``requested``.
+        total: problems that a mixture by counts would have.
+        seed: for the draw and for the order.
+
+    Raises:
+        MixError: the new problems alone weigh more, or there is too little replay.
+        SplitError: a problem of dev, test or guard is among the input.
+        LabelError: a problem carries a hidden label.
+    """
+    _check_input(new, replay)
+    if total < 1 or not replay:
+        raise MixError(f"A mixture of {total} problems from {len(replay)} replay problems cannot be made.")
+    target = total * sum(lengths[problem.id] for problem in replay) / len(replay)
+    have = sum(lengths[problem.id] for problem in new)
+    if have > target:
+        raise MixError(
+            f"{len(new)} new problems weigh {have} tokens, more than the {target:.0f} that {total} replay problems "
+            "weigh on the average, so no replay fits beside them; lower mix.new."
+        )
+    ordered = sorted(replay, key=lambda problem: problem.id)
+    random.Random(derive_seed(seed, "mix.replay")).shuffle(ordered)
+    chosen: list[Problem] = []
+    for problem in ordered:
+        if have + lengths[problem.id] / 2 >= target:
+            break
+        have += lengths[problem.id]
+        chosen.append(problem)
+    else:
+        raise MixError(
+            f"The mixture needs {target:.0f} tokens, but all {len(replay)} replay problems and {len(new)} new ones "
+            f"weigh {have}; give a larger replay file or lower allocate.new_examples."
+        )
+    made = _mixture(sorted(new, key=lambda problem: problem.id), chosen, new_share, 1 - new_share, seed)
+    return made.model_copy(update={"n_tokens": have})
 
 
 def replay_needed(n_new: int, new_share: float) -> int:
@@ -107,6 +166,14 @@ def _check_shares(new_share: float, replay_share: float) -> None:
             f"mix.new {new_share} and mix.replay {replay_share} sum to {new_share + replay_share:g}, not 1; "
             f"for this share of new problems set mix.replay to {1 - new_share:g}."
         )
+
+
+def _check_input(new: Sequence[Problem], replay: Sequence[Problem]) -> None:
+    for problems, name in ((new, "new"), (replay, "replay")):
+        refuse_sealed(problems, "a training mixture")
+        refuse_labels(problems, "a training mixture")
+        _check_solutions(problems, name)
+    _check_unique(new, replay)
 
 
 def _check_solutions(problems: Sequence[Problem], name: str) -> None:

@@ -68,10 +68,26 @@ class ScriptedTrainer:
         _write(output_dir / "adapter_config.json", {"peft_type": "SCRIPTED", "r": 1, "target_modules": []})
         if progress is not None:
             progress(len(examples))
-        n_tokens = sum(len(example.prompt.split()) + len(example.completion.split()) for example in examples)
+        n_tokens = sum(self.lengths(examples))
         return TrainResult(
             stats={"n_examples": len(examples), "n_tokens": n_tokens, "n_templates": len(practice)}, rank=1
         )
+
+    def lengths(self, examples: Sequence[Example]) -> list[int]:
+        """Words of prompt and completion stand for tokens."""
+        return [len(example.prompt.split()) + len(example.completion.split()) for example in examples]
+
+    def losses(
+        self, adapter: Path | None, examples: Sequence[Example], progress: Callable[[int], None] | None = None
+    ) -> list[float]:
+        """The less practice of its kind, the higher; longer completions break ties."""
+        practice = practice_of(adapter) if adapter is not None else {}
+        found = []
+        for example in examples:
+            found.append((1 + len(example.completion) / 1000) / (1 + practice.get(template_of(example.prompt), 0)))
+            if progress is not None:
+                progress(1)
+        return found
 
 
 def _write(path: Path, value: object) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from eval.answers import answer_type
 from memory.ids import sha256_text
 from memory.records import (
-    Attempt,
     Cost,
     Draft,
     Exemplar,
@@ -23,11 +22,9 @@ from memory.records import (
     refuse_labels,
     refuse_sealed,
 )
+from synthesis.strategies.base import Failure
 from synthesis.strategies.envelope import Fault
 from synthesis.strategies.replies import read_reply
-
-#: A failed problem with a wrong attempt of the student.
-Failure = tuple[Problem, Attempt]
 
 
 def admitted(failed: Sequence[Failure], seed: int) -> list[Failure]:
@@ -46,9 +43,10 @@ def admitted(failed: Sequence[Failure], seed: int) -> list[Failure]:
 
 
 def exemplar(failure: Failure) -> Exemplar:
-    """What a teacher sees of a failed problem."""
+    """What a teacher sees of a problem; the wrong answer only where there is an attempt to show."""
     problem, attempt = failure
-    return Exemplar(statement=problem.statement, answer=problem.answer, wrong_answer=attempt.extracted)
+    wrong = None if attempt is None else attempt.extracted
+    return Exemplar(statement=problem.statement, answer=problem.answer, wrong_answer=wrong)
 
 
 def parts(n: int, count: int) -> list[int]:

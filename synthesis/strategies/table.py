@@ -8,10 +8,21 @@ from typing import Any
 
 from memory.errors import ConfigError
 from synthesis.strategies.base import Strategy
+from synthesis.strategies.hard_loss import HardLoss
+from synthesis.strategies.random import Random
+from synthesis.strategies.replay import Replay
+from synthesis.strategies.shuffled import Shuffled
 from synthesis.strategies.targeted import Targeted
 from synthesis.strategies.variants import Variants
 
-STRATEGIES: Mapping[str, Callable[..., Strategy]] = {"targeted": Targeted, "variants": Variants}
+STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
+    "targeted": Targeted,
+    "variants": Variants,
+    "random": Random,
+    "hard_loss": HardLoss,
+    "shuffled": Shuffled,
+    "replay": Replay,
+}
 
 
 def make_strategy(name: str, **settings: Any) -> Strategy:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from memory.ids import derive_seed, fingerprint
 from memory.records import Draft, Refusal, TeacherReply, TeacherRequest, Weakness
 from synthesis.strategies import drafting
-from synthesis.strategies.drafting import Failure
+from synthesis.strategies.base import Failure, OnClusters
 
 
-class Targeted:
+class Targeted(OnClusters):
     """Practice for one cluster at a time.
 
     The failed problems are dealt out to the requests in a seeded order, so that all of them are shown before any is

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from memory.ids import derive_seed, fingerprint
 from memory.records import Draft, Refusal, TeacherReply, TeacherRequest, Weakness
 from synthesis.strategies import drafting
-from synthesis.strategies.drafting import Failure
+from synthesis.strategies.base import Failure, OnClusters
 
 
-class Variants:
+class Variants(OnClusters):
     """One failed problem a request; the teacher sees neither the cluster's name nor its other members.
 
     Args:

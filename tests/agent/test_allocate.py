@@ -21,7 +21,9 @@ def diagnosis(*failures: int) -> Diagnosis:
 
 
 def split(found: Diagnosis, method: str, budget: int, least: int = 0) -> Allocation:
-    return allocate(found, method=method, budget=budget, strategy="targeted", round_index=3, min_per_cluster=least)
+    return allocate(
+        found.weaknesses, method=method, budget=budget, strategy="targeted", round_index=3, min_per_cluster=least
+    )
 
 
 def amounts(allocation: Allocation) -> list[int]:
