@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -146,6 +146,29 @@ class AllocateConfig(Section):
     min_per_cluster: int = Field(default=0, ge=0)
 
 
+class CorpusColumns(Columns):
+    """As of any file; a corpus may lack answers where its solutions have them in a box, or are distilled."""
+
+    answer: str | None = "answer"  # type: ignore[assignment]
+
+
+class CorpusFile(DataFile):
+    """The corpus of the strategy ``retrieval``."""
+
+    columns: CorpusColumns = CorpusColumns()
+
+
+class RetrievalConfig(Section):
+    """Where the strategy ``retrieval`` takes its problems from."""
+
+    corpus: CorpusFile
+    index: Literal["auto", "exact", "ivf"] = "auto"
+    exact_up_to: int = Field(default=1_000_000, ge=1, description="kinds of problems up to which index auto is exact")
+    solutions: Literal["corpus", "distill"] = Field(
+        default="corpus", description="the corpus' own, or written by the teacher's model and held against its answers"
+    )
+
+
 class DraftConfig(Section):
     """What is asked of the teacher. ``overdraft`` times the allotment is asked for, since some are refused."""
 
@@ -154,6 +177,7 @@ class DraftConfig(Section):
     top_ups: int = Field(default=2, ge=0, description="further requests when too few drafts were accepted")
     exemplars_per_request: int = Field(default=4, ge=1)
     problems_per_request: int = Field(default=16, ge=1)
+    retrieval: RetrievalConfig | None = Field(default=None, description="needed by the strategy retrieval")
 
 
 class AgreementConfig(Section):
@@ -278,6 +302,9 @@ class RunConfig(Section):
         return fingerprint(_with_effect(self.model_dump(mode="json")))
 
 
+D = TypeVar("D", bound=DataFile)
+
+
 def load_config(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> RunConfig:
     """Read a config file, apply ``--set`` overrides, make its paths absolute.
 
@@ -293,7 +320,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), seed: int | None = No
 def _resolve(config: RunConfig, base: Path) -> RunConfig:
     """Make data paths absolute, and model paths too where such a folder exists (else they are hub ids)."""
 
-    def data_file(item: DataFile) -> DataFile:
+    def data_file(item: D) -> D:
         return item.model_copy(update={"path": str((base / item.path).resolve())})
 
     def model(name: str) -> str:
@@ -302,6 +329,9 @@ def _resolve(config: RunConfig, base: Path) -> RunConfig:
 
     def folder(name: str | None) -> str | None:
         return None if name is None else str((base / name).resolve())
+
+    def corpus(item: RetrievalConfig | None) -> RetrievalConfig | None:
+        return None if item is None else item.model_copy(update={"corpus": data_file(item.corpus)})
 
     data = config.data
     teacher = config.teacher
@@ -319,6 +349,7 @@ def _resolve(config: RunConfig, base: Path) -> RunConfig:
                 }
             ),
             "cache": folder(config.cache),
+            "draft": config.draft.model_copy(update={"retrieval": corpus(config.draft.retrieval)}),
             "diagnose": config.diagnose.model_copy(
                 update={"model_name_or_path": model(config.diagnose.model_name_or_path)}
             ),

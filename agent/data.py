@@ -6,12 +6,13 @@ Everything here happens before any model is loaded. Knows nothing of engines or 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.config import DataConfig, DataFile, RunConfig
+from agent.corpus import Corpus, without_twins
 from eval.benchmarks.table import read_problems
-from eval.overlap import number_signatures, text_hash
+from eval.overlap import text_hash
 from memory.errors import DataError, MixError
 from memory.ids import fingerprint, sha256_text
 from memory.records import Problem, Split, refuse_labels
@@ -23,7 +24,10 @@ SEALED = (Split.PROBE, Split.DEV, Split.TEST)
 
 @dataclass(frozen=True)
 class RunData:
-    """All problems of a run, each tuple sorted by id. ``dropped`` counts replay problems left out, by reason."""
+    """All problems of a run, each tuple sorted by id. ``dropped`` counts replay problems left out, by reason.
+
+    The ``corpus`` of ``draft.retrieval`` is read when it is first needed, and held once.
+    """
 
     probe: tuple[Problem, ...]
     dev: tuple[Problem, ...]
@@ -31,6 +35,7 @@ class RunData:
     guard: tuple[Problem, ...]
     replay: tuple[Problem, ...]
     dropped: Mapping[str, int]
+    corpus: Corpus | None = None
 
     @property
     def sealed(self) -> tuple[Problem, ...]:
@@ -38,9 +43,10 @@ class RunData:
         return (*self.probe, *self.dev, *self.test, *self.guard)
 
     def fingerprints(self) -> dict[str, str]:
-        """A hash of each part, independent of the order in the files."""
+        """A hash of each part, independent of the order in the files; of the corpus, the hash of its file."""
         names = ("probe", "dev", "test", "guard", "replay")
-        return {name: fingerprint([problem.id for problem in getattr(self, name)]) for name in names}
+        found = {name: fingerprint([problem.id for problem in getattr(self, name)]) for name in names}
+        return found if self.corpus is None else {**found, "corpus": self.corpus.fingerprint}
 
 
 def load_data(config: RunConfig) -> RunData:
@@ -55,10 +61,12 @@ def load_data(config: RunConfig) -> RunData:
     splits = {split: read_split(config, split) for split in SEALED}
     _refuse_shared(splits, data)
     replay = read_split(config, Split.REPLAY)
-    kept, dropped = _without_twins(replay, [problem for part in splits.values() for problem in part])
+    kept, dropped = without_twins(replay, [problem for part in splits.values() for problem in part])
     guard, rest = _hold_out(kept, data.guard_size)
     _check_replay(config, len(rest), dropped)
     found = RunData(splits[Split.PROBE], splits[Split.DEV], splits[Split.TEST], guard, rest, dropped)
+    if config.draft.retrieval is not None:
+        found = replace(found, corpus=Corpus(config.draft.retrieval, sealed=found.sealed, replay=rest))
     refuse_labels((*found.sealed, *rest), "a run")
     return found
 
@@ -100,21 +108,6 @@ def _refuse_shared(splits: Mapping[Split, Sequence[Problem]], data: DataConfig) 
             seen.setdefault(key, (split, problem))
 
 
-def _without_twins(replay: Sequence[Problem], sealed: Sequence[Problem]) -> tuple[list[Problem], dict[str, int]]:
-    """Leave out replay problems with the text, or the numbers and answer, of a problem that is measured."""
-    texts = {text_hash(problem.statement) for problem in sealed}
-    numbers = {mark for problem in sealed for mark in number_signatures(problem.statement, problem.answer)}
-    kept, dropped = [], {"same_text": 0, "same_numbers": 0}
-    for problem in replay:
-        if text_hash(problem.statement) in texts:
-            dropped["same_text"] += 1
-        elif not numbers.isdisjoint(number_signatures(problem.statement, problem.answer)):
-            dropped["same_numbers"] += 1
-        else:
-            kept.append(problem)
-    return kept, dropped
-
-
 def _hold_out(replay: Sequence[Problem], size: int) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """The guard: ``size`` replay problems chosen by hash, hence the same in whatever order the file is."""
     if size >= len(replay):
@@ -125,7 +118,7 @@ def _hold_out(replay: Sequence[Problem], size: int) -> tuple[tuple[Problem, ...]
     ordered = sorted(replay, key=lambda problem: sha256_text(f"guard {problem.id}"))
     chosen = [problem.model_copy(update={"split": Split.GUARD}) for problem in ordered[:size]]
     # A guard problem's copy in the replay would let the student learn the guard by heart.
-    rest, _ = _without_twins(ordered[size:], chosen)
+    rest, _ = without_twins(ordered[size:], chosen)
     return tuple(sorted(chosen, key=_by_id)), tuple(sorted(rest, key=_by_id))
 
 

@@ -15,6 +15,7 @@ from memory.records import Adapter, Cost, Diagnosis, Measurement, Problem, Round
 from memory.store import RunFolder
 from synthesis.strategies.base import Strategy
 from synthesis.teachers.base import Teacher
+from synthesis.teachers.corpus import CorpusTeacher
 from synthesis.verification.base import Verifier
 from training.base import Trainer
 
@@ -29,7 +30,7 @@ class Parts:
     replay: tuple[Problem, ...]
     embedder: Embedder
     teacher: Teacher
-    corpus: Teacher | None  # answers by retrieval, where the config names a corpus
+    corpus: CorpusTeacher | None  # answers by retrieval, where the strategy asks for that
     strategies: Mapping[str, Strategy]
     verifiers: Callable[[Sequence[Problem], Engine], Sequence[Verifier]]  # given what was accepted, and the student
     trainer: Trainer

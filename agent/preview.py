@@ -20,8 +20,9 @@ from agent.models import Purse, cache_path, make_prompts
 from agent.projection import Measured, project
 from agent.stand_ins import asked_nobody, no_engine
 from agent.verifiers import verifiers_for
-from agent.wiring import make_teacher, make_teacher_engine, strategy_settings
+from agent.wiring import make_corpus, make_embedder, make_teacher, make_teacher_engine, strategy_settings
 from eval.engines.base import Messages
+from eval.grading import Grader
 from memory.cache import RequestCache
 from memory.errors import TeacherError
 from memory.ids import derive_seed
@@ -64,7 +65,7 @@ def preview(
     chosen = diagnosed(config, folder, round_index) or as_if(config, data)
     strategy = make_strategy(config.draft.strategy, **{**strategy_settings(config), "problems_per_request": PROBLEMS})
     request = one_request(strategy, chosen, derive_seed(config.seed, "preview"), PROBLEMS)
-    messages = _prompt(config, prompts, request)
+    messages = _prompt(config, prompts, request) if strategy.writer == "teacher" else None
     found: dict[str, Any] = {
         "cluster": _cluster(chosen),
         "request": {"id": request.id, "strategy": request.strategy, "problems": request.n},
@@ -74,7 +75,7 @@ def preview(
     measured = None
     drafts: Sequence[Draft] = ()
     if not dry_run:
-        reply, paid = _ask(config, prompts, folder, request)
+        reply, paid = _ask(config, data, prompts, folder, request)
         drafts, refusals = strategy.parse(request, reply)
         verdicts, costly = _judge(config, data, prompts, drafts)
         measured = Measured(reply.cost.prompt_tokens, reply.cost.completion_tokens, request.n)
@@ -116,14 +117,16 @@ def _prompt(config: RunConfig, prompts: Prompts, request: TeacherRequest) -> Mes
 
 
 def _ask(
-    config: RunConfig, prompts: Prompts, folder: Path, request: TeacherRequest
+    config: RunConfig, data: RunData, prompts: Prompts, folder: Path, request: TeacherRequest
 ) -> tuple[TeacherReply, dict[str, Any] | None]:
     """The teacher's reply, and what it took now; None where nothing is paid. A preview has accounts of its own."""
     with tempfile.TemporaryDirectory(prefix="remedial-preview-") as scratch:
         purse = _purse(config, folder, Path(scratch)) if config.teacher.kind == "llm" else None
         try:
             engine = make_teacher_engine(config, purse)
-            teacher = make_teacher(config, prompts, engine, purse)
+            embedder, grader = make_embedder(config, Path(scratch) / "embeddings.sqlite"), Grader()
+            corpus = make_corpus(config, data, embedder, Path(scratch), grader, prompts, engine, purse)
+            teacher = corpus or make_teacher(config, prompts, engine, purse)
             (reply,) = teacher.ask([request])
             if engine is not None:
                 engine.close()

@@ -32,7 +32,9 @@ from memory.records import (
     StopReason,
     Verdict,
 )
-from synthesis.strategies.base import Aim, View
+from synthesis.strategies.base import Aim, Strategy, View
+from synthesis.teachers.base import Teacher
+from synthesis.teachers.corpus import given_before
 from training.base import Example, Trainer
 from training.mixing import replay_needed
 
@@ -165,7 +167,6 @@ def gather(
     if not aims:
         return NOTHING
     (plan,) = step(ALLOCATE, aims, parts.config.allocate, strategy.name, index)
-    teacher = parts.corpus if strategy.writer == "corpus" else parts.teacher
     quota = {allotment.weakness_id: allotment.n for allotment in plan.allotments if allotment.n > 0}
     batches: list[DraftBatch] = []
     verdicts: list[Verdict] = []
@@ -176,9 +177,10 @@ def gather(
         if not missing:
             break
         wanted = {weakness: math.ceil(n * config.overdraft - 1e-9) for weakness, n in missing.items()}
-        new_batches = step(DRAFT, wanted, aims, strategy, teacher, wave=wave)
+        new_batches = step(DRAFT, wanted, aims, strategy, _writer(strategy, parts, state, batches), wave=wave)
         drafts = [draft for batch in new_batches for draft in batch.drafts]
-        parts.limits.check_replies(new_batches)
+        if strategy.writer == "teacher":  # a corpus that runs dry is no broken teacher
+            parts.limits.check_replies(new_batches)
         verifiers = parts.verifiers((*state.seen, *(draft.problem for draft in accepted)), student)
         new_verdicts = step(VERIFY, drafts, verifiers, verify.require, verify.min_independent, wave=wave)
         yes = {verdict.draft_id for verdict in new_verdicts if verdict.accepted is Accepted.YES}
@@ -203,6 +205,14 @@ def gather(
             completion_tokens=sum(batch.cost.completion_tokens for batch in batches),
         ),
     )
+
+
+def _writer(strategy: Strategy, parts: Parts, state: LoopState, batches: Sequence[DraftBatch]) -> Teacher:
+    """Who answers the next wave. A corpus is told what was given before: that alone makes it reach deeper."""
+    if strategy.writer != "corpus":
+        return parts.teacher
+    assert parts.corpus is not None
+    return parts.corpus.beyond(given_before(state.seen, batches))
 
 
 def failed_pairs(problems: Sequence[Problem], attempts: Sequence[Attempt]) -> Failed:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from agent.config import RunConfig
+from agent.corpus import counted
 from agent.data import RunData, load_data
 from agent.loop import run_loop
 from agent.models import Purse, closing, needs_purse
@@ -53,6 +54,7 @@ def plan(config: RunConfig, data: RunData) -> dict[str, Any]:
         "guard": len(data.guard),
         "replay": len(data.replay),
         "replay left out": dict(data.dropped),
+        **counted(config, data.corpus),
         "new examples a round": new,
         "replay examples a round": round(new * config.mix.replay / config.mix.new) if config.mix.new else None,
         "rounds at most": config.loop.max_rounds,

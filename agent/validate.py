@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent import hub
 from agent.config import RunConfig
+from agent.corpus import check_corpus
 from agent.data import SEALED, RunData, check_shares, load_data, read_split
 from agent.findings import Findings, one_line
 from agent.models import make_prompts, teacher_model
@@ -45,6 +46,12 @@ def inspect(config: RunConfig, folder: Path, *, offline: bool = False) -> tuple[
     prompts = make_prompts(config)
     found.attempt("teacher.prompts_dir", prompts.check, "every prompt renders.")
     found.attempt("draft.strategy", lambda: make_strategy(config.draft.strategy, **strategy_settings(config)))
+    if data is not None:
+        corpus = found.attempt("draft.retrieval", lambda: check_corpus(config, data.corpus))
+        if corpus is not None:
+            found.ok(
+                "draft.retrieval", f"{len(corpus.problems)} problems; left out: {dict(corpus.left_out) or 'none'}."
+            )
     _check_verifiers(config, data, prompts, found)
     _check_embedder(config, offline, found)
     if config.teacher.kind == "llm" and config.teacher.engine != "openai":

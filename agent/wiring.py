@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config import RunConfig
+from agent.corpus import check_corpus
 from agent.data import RunData
 from agent.limits import Limits
 from agent.models import Purse, ServedStudent, asked_engine, local_engine, make_prompts, teacher_model
@@ -26,6 +27,10 @@ from memory.records import Adapter
 from synthesis.prompting import Prompts
 from synthesis.strategies.table import make_strategy
 from synthesis.teachers.base import Teacher
+from synthesis.teachers.corpus import CorpusTeacher
+from synthesis.teachers.llm import Record
+from synthesis.teachers.neighbours import Library
+from synthesis.teachers.solutions import Distiller
 from synthesis.verification.earning import earn_place
 from training.base import Example, Trainer
 
@@ -63,7 +68,7 @@ def build_parts(
         replay=data.replay,
         embedder=embedder,
         teacher=make_teacher(config, prompts, teacher_engine, purse),
-        corpus=None,
+        corpus=make_corpus(config, data, embedder, run_dir, grader, prompts, teacher_engine, purse),
         strategies={config.draft.strategy: make_strategy(config.draft.strategy, **strategy_settings(config))},
         verifiers=lambda accepted, student: verifiers_for(config, data, accepted, asked, student),
         trainer=trainer,
@@ -84,6 +89,7 @@ def check_parts(config: RunConfig, data: RunData) -> None:
     from training.anneal import check_anneal, parse_config
 
     settings = parse_config(config.anneal)
+    check_corpus(config, data.corpus)
     make_strategy(config.draft.strategy, **strategy_settings(config))
     prompts = make_prompts(config)
     prompts.check()
@@ -199,8 +205,50 @@ def make_teacher(config: RunConfig, prompts: Prompts, engine: Engine | None, pur
         top_p=settings.top_p,
         max_new_tokens=settings.max_new_tokens,
         repair=settings.repair,
-        record=None if purse is None else lambda request, purpose, sample: purse.wrote(model, request, purpose, sample),
+        record=_in_ledger(model, purse),
     )
+
+
+def make_corpus(
+    config: RunConfig,
+    data: RunData,
+    embedder: Embedder,
+    run_dir: Path,
+    grader: Grader,
+    prompts: Prompts,
+    engine: Engine | None,
+    purse: Purse | None,
+) -> CorpusTeacher | None:
+    """The teacher that retrieves, None where the strategy is answered by another."""
+    corpus, settings = check_corpus(config, data.corpus), config.draft.retrieval
+    if corpus is None or settings is None:
+        return None
+    distiller = None
+    if settings.solutions == "distill" and engine is not None:
+        model = teacher_model(config.teacher)
+        distiller = Distiller(
+            engine,
+            prompts,
+            grade=grader.equal,
+            temperature=config.teacher.temperature,
+            top_p=config.teacher.top_p,
+            max_new_tokens=config.teacher.max_new_tokens,
+            record=_in_ledger(model, purse),
+        )
+    library = Library(
+        corpus.problems,
+        embedder,
+        masked=config.diagnose.mask,
+        index=settings.index,
+        exact_up_to=settings.exact_up_to,
+        folder=run_dir / "cache",
+    )
+    return CorpusTeacher(library, distiller)
+
+
+def _in_ledger(model: str, purse: Purse | None) -> Record | None:
+    """Enters the teacher's samples, where there is a purse."""
+    return None if purse is None else lambda request, purpose, sample: purse.wrote(model, request, purpose, sample)
 
 
 def make_embedder(config: RunConfig, cache_path: Path) -> Embedder:

@@ -46,6 +46,11 @@ def normalise_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
+def statement_key(statement: str) -> str:
+    """A name for a statement, whatever its answer is written like."""
+    return short_id("s", normalise_text(statement))
+
+
 def fingerprint(value: Any) -> str:
     """Hash of anything a step may take as input.
 

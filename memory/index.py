@@ -1,69 +1,19 @@
-"""FAISS behind two plain calls: exact inner-product search and k-means that repeats bit for bit.
+"""Unit vectors, and FAISS behind a plain call: k-means that repeats bit for bit.
 
-Owns how FAISS is driven (one thread, seeds, no subsampling). Knows nothing of problems, and saves nothing:
-an index is derived data and is rebuilt. Vectors are float32 rows of length 1, so inner product is cosine.
+Owns how FAISS is driven (one thread, seeds, no subsampling). Knows nothing of problems; search in a corpus is
+`memory.retrieval`'s. Vectors are float32 rows of length 1, so inner product is cosine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]  # (n, dim)
 Labels = NDArray[np.int64]  # (n,)
-
-
-class Hit(NamedTuple):
-    """One neighbour: its id and its inner product with the query."""
-
-    id: str
-    score: float
-
-
-class ExactIndex:
-    """Exact nearest neighbours by inner product. Ids are kept beside the vectors; ties go to the lower id."""
-
-    def __init__(self, dim: int) -> None:
-        import faiss
-
-        self.dim = dim
-        self._ids: list[str] = []
-        self._index: Any = faiss.IndexFlatIP(dim)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def add(self, ids: Sequence[str], vectors: Vectors) -> None:
-        """Add rows.
-
-        Raises:
-            ValueError: ids and vectors differ in number, or the vectors are not (n, dim).
-        """
-        rows = as_vectors(vectors)
-        if rows.shape != (len(ids), self.dim):
-            raise ValueError(f"{len(ids)} ids for vectors of shape {rows.shape}; expected ({len(ids)}, {self.dim})")
-        with one_thread():
-            self._index.add(rows)
-        self._ids.extend(ids)
-
-    def search(self, queries: Vectors, k: int) -> list[list[Hit]]:
-        """The ``min(k, len(self))`` nearest of each query, best first."""
-        rows, k = as_vectors(queries), min(k, len(self))
-        if k <= 0 or not len(rows):
-            return [[] for _ in rows]
-        with one_thread():
-            scores, found = self._index.search(rows, k)
-        return [
-            sorted(
-                (Hit(self._ids[at], float(score)) for at, score in zip(found[i], scores[i], strict=True)),
-                key=lambda hit: (-hit.score, hit.id),
-            )
-            for i in range(len(rows))
-        ]
 
 
 def kmeans(

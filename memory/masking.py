@@ -53,17 +53,25 @@ def mask(text: str, *, numbers: bool = True, names: bool = True, number_words: b
 
 
 def mask_corpus(
-    texts: Sequence[str], *, numbers: bool = True, names: bool = True, number_words: bool = False
+    texts: Sequence[str],
+    *,
+    numbers: bool = True,
+    names: bool = True,
+    number_words: bool = False,
+    vocabulary: frozenset[str] | None = None,
 ) -> list[str]:
     """Mask texts against the vocabulary of all of them; same order out as in.
 
     Args:
         texts: any strings; takes time linear in their length.
+        vocabulary: words known in lower case, where it is another corpus' (`lower_case_words`).
         numbers: ``1,250.50``, ``3/4`` and ``\\frac{3}{4}`` become ``#``; ``$5`` becomes ``$#``, ``15%`` ``#%``.
         names: proper names become ``Name``, several in a row one.
         number_words: ``twenty-five`` becomes ``#`` too. Off by default: ``one`` is a pronoun as often as a number.
     """
-    lower = lower_case_words(texts) if names else frozenset()
+    if vocabulary is None:
+        vocabulary = lower_case_words(texts) if names else frozenset()
+    lower = vocabulary
     return [_mask(text, lower, numbers=numbers, names=names, number_words=number_words) for text in texts]
 
 

@@ -33,6 +33,7 @@ class Split(StrEnum):
     TEST = "test"
     REPLAY = "replay"
     GUARD = "guard"
+    CORPUS = "corpus"
     SYNTHETIC = "synthetic"
 
 
@@ -259,13 +260,17 @@ class Draft(Record):
 
 
 class Refusal(Record):
-    """A reply, or a part of one, that never became a draft; kept with its reason."""
+    """A reply, or a part of one, that never became a draft; kept with its reason.
+
+    ``about`` names the statement it is about (`memory.ids.statement_key`) where that is one of a corpus.
+    """
 
     request_id: str
     strategy: str
     weakness_id: str
     reason: str
     evidence: str
+    about: str | None = None
 
 
 class DraftBatch(Record):

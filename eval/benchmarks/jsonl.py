@@ -64,7 +64,8 @@ def read_jsonl(
 
     Args:
         path: the file.
-        columns: names of the columns ``statement``, ``answer`` and ``solution`` (which may be absent or None).
+        columns: names of the columns ``statement``, ``answer`` (with None all answers are empty) and ``solution``
+            (which may be absent or None).
         split: the problems' split.
         limit: at most so many problems.
 
@@ -76,7 +77,7 @@ def read_jsonl(
 
     def make(row: Mapping[str, Any], where: str) -> Problem:
         statement = _text(row, names, "statement", where)
-        answer = _text(row, names, "answer", where)
+        answer = _text(row, names, "answer", where) if names["answer"] else ""
         solution = row.get(names["solution"]) if names["solution"] else None
         if solution is not None and not isinstance(solution, str):
             raise DataError(f"{where}: column '{names['solution']}' is {_kind(solution)}; a solution is text.")

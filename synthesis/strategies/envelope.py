@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ _LATEX = r"boxed|[dt]?frac|times|cdot|div|sqrt|text|left|right|leq?|geq?|neq?|pi
 _SINGLE = re.compile(rf"(?<!\\)((?:\\\\)*)\\(?=(?:{_LATEX})(?![a-zA-Z]))")
 _OPENS = re.compile(r'\{\s*"(?:misconception|problems)"')
 _END_OF_THOUGHT = "</think>"
+_ESCAPE = re.compile(r"\\(.)")
+_CONTROLS = {char: f"\\u{ord(value):04x}" for char, value in zip("bfnrt", "\b\f\n\r\t", strict=True)}
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -73,6 +75,15 @@ def read_envelope(reply: TeacherReply) -> Envelope | Fault:
     if not rows:
         return fault("empty", "the list of problems is empty")
     return Envelope(rows, _sentence(found.get("misconception")))
+
+
+def write_envelope(rows: Sequence[Mapping[str, str]]) -> str:
+    r"""The text of a reply with these problems, of which `read_envelope` makes exactly these again.
+
+    Control characters stand as ``\u000a``, not ``\n``: before an ``e`` that would be read as a forgotten ``\\ne``.
+    """
+    text = json.dumps({"problems": list(rows)}, ensure_ascii=False)
+    return _ESCAPE.sub(lambda match: _CONTROLS.get(match.group(1), match.group()), text)
 
 
 def misconception_of(reply: TeacherReply) -> str | None:

@@ -11,12 +11,14 @@ from synthesis.strategies.base import Strategy
 from synthesis.strategies.hard_loss import HardLoss
 from synthesis.strategies.random import Random
 from synthesis.strategies.replay import Replay
+from synthesis.strategies.retrieval import Retrieval
 from synthesis.strategies.shuffled import Shuffled
 from synthesis.strategies.targeted import Targeted
 from synthesis.strategies.variants import Variants
 
 STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "targeted": Targeted,
+    "retrieval": Retrieval,
     "variants": Variants,
     "random": Random,
     "hard_loss": HardLoss,

@@ -106,7 +106,7 @@ class LLMTeacher:
         ]
         samples = self._generate(again, prompts, ["repair"] * len(again), None)
         for at, sample in zip(faults, samples, strict=True):
-            cost = _sum(replies[at].cost, _cost(sample))
+            cost = _sum(replies[at].cost, cost_of(sample))
             if sample.finish is Finish.ERROR:  # then the first reply stands, and its refusal says what was wrong
                 replies[at] = replies[at].model_copy(update={"cost": cost})
             else:
@@ -165,7 +165,7 @@ class LLMTeacher:
             teacher=self.name,
             text="" if failed else sample.text,
             finish=sample.finish,
-            cost=_cost(sample),
+            cost=cost_of(sample),
             error=(sample.error or "the engine gave no reason") if failed else None,
         )
 
@@ -233,7 +233,8 @@ def _fault_of(reply: TeacherReply) -> Fault | None:
     return found if isinstance(found, Fault) and found.reason in _REPAIRABLE else None
 
 
-def _cost(sample: Sample) -> Cost:
+def cost_of(sample: Sample) -> Cost:
+    """The tokens of one sample, as a request's cost."""
     usage = sample.usage
     return Cost(
         prompt_tokens=usage.prompt_tokens,

@@ -1,34 +1,11 @@
 import numpy as np
 import pytest
 
-from memory.index import ExactIndex, Vectors, kmeans, nearest, normalise_rows
+from memory.index import Vectors, kmeans, nearest, normalise_rows
 
 
 def cloud(n: int, dim: int = 16, seed: int = 0) -> Vectors:
     return normalise_rows(np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32))
-
-
-def test_search_agrees_with_arithmetic() -> None:
-    vectors, queries = cloud(200), cloud(7, seed=1)
-    index = ExactIndex(16)
-    index.add([f"p{i:03d}" for i in range(120)], vectors[:120])
-    index.add([f"p{i:03d}" for i in range(120, 200)], vectors[120:])
-    for query, hits in zip(queries, index.search(queries, 5), strict=True):
-        expected = np.argsort(-(vectors @ query))[:5]
-        assert [hit.id for hit in hits] == [f"p{i:03d}" for i in expected]
-        assert hits[0].score == pytest.approx(float((vectors @ query).max()), abs=1e-5)
-
-
-def test_search_asks_for_no_more_than_there_is() -> None:
-    index = ExactIndex(16)
-    assert index.search(cloud(2), 3) == [[], []]
-    index.add(["b", "a"], np.repeat(cloud(1), 2, axis=0))
-    assert [hit.id for hit in index.search(cloud(1), 9)[0]] == ["a", "b"]  # equal scores go by id
-
-
-def test_ids_and_vectors_must_match() -> None:
-    with pytest.raises(ValueError, match="2 ids"):
-        ExactIndex(16).add(["a", "b"], cloud(3))
 
 
 def test_kmeans_repeats_bit_for_bit_and_minds_its_seed() -> None:
