@@ -146,6 +146,15 @@ class AllocateConfig(Section):
     min_per_cluster: int = Field(default=0, ge=0)
 
 
+class WebText(Section):
+    """Text as it is found, for the arm ``web``: JSONL rows, unchecked; a row's answer may be empty or missing."""
+
+    path: str
+    statement: str = Field(default="question", description="column that is the prompt")
+    text: str = Field(default="solution", description="column that is trained on")
+    answer: str = Field(default="answer", description="column by which copies of measured problems are found too")
+
+
 class DraftConfig(Section):
     """What is asked of the teacher. ``overdraft`` times the allotment is asked for, since some are refused."""
 
@@ -154,6 +163,7 @@ class DraftConfig(Section):
     top_ups: int = Field(default=2, ge=0, description="further requests when too few drafts were accepted")
     exemplars_per_request: int = Field(default=4, ge=1)
     problems_per_request: int = Field(default=16, ge=1)
+    web: WebText | None = Field(default=None, description="needed by the strategy web")
 
 
 class AgreementConfig(Section):
@@ -274,8 +284,11 @@ class RunConfig(Section):
 
     @property
     def hash(self) -> str:
-        """Hash of every setting that changes what is made: two runs with one hash and the same data make the same."""
-        return fingerprint(_with_effect(self.model_dump(mode="json")))
+        """Hash of every setting that changes what is made: two runs with one hash and the same data make the same.
+
+        What is not set (null) is left out, so that a new optional section does not tell old runs from new ones.
+        """
+        return fingerprint(_with_effect(self.model_dump(mode="json", exclude_none=True)))
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> RunConfig:
@@ -304,7 +317,7 @@ def _resolve(config: RunConfig, base: Path) -> RunConfig:
         return None if name is None else str((base / name).resolve())
 
     data = config.data
-    teacher = config.teacher
+    teacher, web = config.teacher, config.draft.web
     files = {name: data_file(getattr(data, name)) for name in ("probe", "dev", "test", "replay")}
     return config.model_copy(
         update={
@@ -319,6 +332,9 @@ def _resolve(config: RunConfig, base: Path) -> RunConfig:
                 }
             ),
             "cache": folder(config.cache),
+            "draft": config.draft.model_copy(
+                update={"web": web and web.model_copy(update={"path": str((base / web.path).resolve())})}
+            ),
             "diagnose": config.diagnose.model_copy(
                 update={"model_name_or_path": model(config.diagnose.model_name_or_path)}
             ),

@@ -180,7 +180,11 @@ def gather(
         drafts = [draft for batch in new_batches for draft in batch.drafts]
         parts.limits.check_replies(new_batches)
         verifiers = parts.verifiers((*state.seen, *(draft.problem for draft in accepted)), student)
-        new_verdicts = step(VERIFY, drafts, verifiers, verify.require, verify.min_independent, wave=wave)
+        require, independent = verify.require, verify.min_independent
+        if strategy.checks is not None:
+            verifiers = [verifier for verifier in verifiers if verifier.name in strategy.checks]
+            require, independent = (), 0
+        new_verdicts = step(VERIFY, drafts, verifiers, require, independent, wave=wave)
         yes = {verdict.draft_id for verdict in new_verdicts if verdict.accepted is Accepted.YES}
         accepted += [draft for draft in drafts if draft.id in yes]
         batches += new_batches
