@@ -23,8 +23,11 @@ from memory.errors import UsageError
     show_default=True,
     help="Error rate of all verdicts together, and of each interval.",
 )
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Also write a page.")
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout, nothing else.")
-def compare_command(scores: Path | None, arms: str | None, baseline: str | None, alpha: float, as_json: bool) -> None:
+def compare_command(
+    scores: Path | None, arms: str | None, baseline: str | None, alpha: float, html: Path | None, as_json: bool
+) -> None:
     """Compare arms over items and seeds: means, paired differences with intervals, verdicts."""
     if scores is None:
         raise UsageError(
@@ -37,6 +40,10 @@ def compare_command(scores: Path | None, arms: str | None, baseline: str | None,
     if chosen == ():
         raise UsageError("--arms names no arm")
     found = compare_scores(scores, Choice(chosen, baseline, alpha))
+    if html is not None:
+        from agent.report.comparison_page import write_page
+
+        write_page(found, html)
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
         return

@@ -44,7 +44,9 @@ def print_comparison(found: Mapping[str, Any], console: Console) -> None:
     if found.get("headline"):
         style = "bold red" if unequal(found) else "bold"
         console.print(Text(name(found["headline"], 2000), style=style), soft_wrap=True)
-        console.print(Text("; ".join(f"{term.lower()}: {text}" for term, text in scope(found) if term != "Arms")), soft_wrap=True)
+        console.print(
+            Text("; ".join(f"{term.lower()}: {text}" for term, text in scope(found) if term != "Arms")), soft_wrap=True
+        )
     else:
         console.print(Text(f"{safe(found['file'])}: {found['items']:,} items"), soft_wrap=True)
     arms = arms_grid(found)

@@ -38,6 +38,7 @@ from agent.report.comparison_words import (
     ratio,
     scope,
     sentence,
+    title,
     unequal,
 )
 from agent.report.svg import element, mark
@@ -81,7 +82,9 @@ def write_page(found: Found, path: Path) -> None:
     try:
         write_atomic(path, text)
     except OSError as error:
-        raise UsageError(f"{path}: the page cannot be written ({error.strerror}). Name a file in a folder you own") from error
+        raise UsageError(
+            f"{path}: the page cannot be written ({error.strerror}). Name a file in a folder you own"
+        ) from error
 
 
 def render_page(found: Found) -> str:
@@ -99,18 +102,18 @@ def render_page(found: Found) -> str:
 
 def _context(found: Found) -> dict[str, Any]:
     colours = {arm["arm"]: at for at, arm in enumerate(found["arms"])}
-    curved = list(((found.get("curves") or {}).get("arms") or {}))
+    curved = list((found.get("curves") or {}).get("arms") or {})
     swatches = [_swatch(at) for at in range(len(found["arms"]))]
     pairs, clusters = len(found["pairs"]), found.get("clusters") or []
     return {
-        "title": f"{len(found['arms'])} arms compared",
-        "headline": name(found["headline"], 2000) if found.get("headline") else None,
+        "title": title(found),
+        "headline": name(found["headline"], 1200) if found.get("headline") else None,
         "loud": unequal(found),
         "scope": scope(found),
         "forest": _figure(
             lambda width: forest(found, width),
-            f"First arm minus second, in points, with {level(found)} intervals over new items and new runs. Filled marks: "
-            "better (circle) or worse (square); hollow diamonds: not distinguishable."
+            f"First arm minus second, in points, with {level(found)} intervals over new items and new runs. Filled "
+            "marks: better (circle) or worse (square); hollow diamonds: not distinguishable."
             + (f" {family(found)}" if pairs > 1 else "")
             + (f" The first {PAIRS} of {pairs} pairs are drawn." if pairs > PAIRS else ""),
         ),
@@ -121,8 +124,8 @@ def _context(found: Found) -> dict[str, Any]:
         "pair_where": _sheet(pair_where_grid(found)),
         "curves": _figure(
             lambda width: learning_curves(found, width, colours),
-            f"Bars: {level(found)} intervals over seeds. Points of one budget are set side by side where they would hide "
-            "each other.",
+            f"Bars: {level(found)} intervals over seeds. Points of one budget are set side by side where they would "
+            "hide each other.",
         ),
         "curve_table": _sheet(curves_grid(found), [_swatch(colours.get(arm, at)) for at, arm in enumerate(curved)]),
         "ratios": [sentence(ratio(entry)) for entry in ((found.get("curves") or {}).get("ratios") or [])[:ROWS]],

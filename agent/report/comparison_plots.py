@@ -7,6 +7,7 @@ text. Colours are classes that the page defines; what matters is told by shape a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import log2
 from typing import Any
 
@@ -31,7 +32,7 @@ def forest(found: Found, width: float) -> Markup | None:
     if not pairs:
         return None
     narrow = width < NARROW
-    names = [f"{name(pair['a'])} − {name(pair['b'])}" for pair in pairs]
+    names = [_pair(pair, 1e9) for pair in pairs]
     left = 8.0 if narrow else min(max(text_width(words, SIZE) for words in names) + 20, width * 0.36)
     right = 8.0 if narrow else 290.0
     row, top, bottom = (52, 8, 40) if narrow else (27, 10, 42)
@@ -41,7 +42,8 @@ def forest(found: Found, width: float) -> Markup | None:
     scale = linear(min(ends) - pad, max(ends) + pad, left, width - right)
     floor = height - bottom
     parts = [
-        line(scale(tick), top, scale(tick), floor, "grid") + text(scale(tick), floor + 17, _tick(tick), "soft", "middle")
+        line(scale(tick), top, scale(tick), floor, "grid")
+        + text(scale(tick), floor + 17, _tick(tick), "soft", "middle")
         for tick in ticks(min(ends) - pad, max(ends) + pad, 5 if narrow else 7)
     ]
     parts.append(line(scale(0), top, scale(0), floor, "zero"))
@@ -54,9 +56,7 @@ def forest(found: Found, width: float) -> Markup | None:
     return drawing(width, height, label + ("; and more, see the table" if len(pairs) > 8 else ""), *parts)
 
 
-def _forest_row(
-    pair: Found, words: str, y: float, left: float, width: float, scale: Any, narrow: bool
-) -> Markup:
+def _forest_row(pair: Found, words: str, y: float, left: float, width: float, scale: Any, narrow: bool) -> Markup:
     verdict = name(pair["verdict"])
     kind = {"better": 0, "worse": 1}.get(verdict, 3)
     class_ = f"v-{verdict if kind < 3 else 'open'}"
@@ -68,22 +68,32 @@ def _forest_row(
     drawn = []
     if pair["low"] is not None and pair["high"] is not None:
         drawn += [line(scale(pair["low"]), middle, scale(pair["high"]), middle, "whisker")]
-        drawn += [line(scale(pair[end]), middle - 4, scale(pair[end]), middle + 4, "whisker") for end in ("low", "high")]
+        drawn += [
+            line(scale(pair[end]), middle - 4, scale(pair[end]), middle + 4, "whisker") for end in ("low", "high")
+        ]
     drawn.append(mark(scale(pair["difference"]), middle, kind, class_="point"))
     if narrow:
-        side = text_width(numbers, SIZE - 1)
+        side = 1.2 * text_width(numbers, SIZE - 1)  # digits are wider than most letters, more so in bold
         labels = [
-            text(8, y + 17, fitted(words, width - side - 26, SIZE), "ink"),
-            text(width - 8, y + 17, numbers, "small num", "end"),
+            text(8, y + 17, _pair(pair, width - side - 22), "halo"),
+            text(width - 8, y + 17, numbers, f"small num halo {'strong' if kind < 3 else ''}", "end"),
         ]
     else:
         labels = [
-            text(left - 12, middle + 4.5, fitted(words, left - 16, SIZE), "ink", "end"),
+            text(left - 12, middle + 4.5, _pair(pair, left - 16), "ink", "end"),
             text(width - 282, middle + 4.5, numbers, "small num"),
-            text(width - 142, middle + 4.5, verdict, f"small {'strong' if kind < 3 else ''}"),
+            text(width - 142, middle + 4.5, verdict, f"small {'strong' if kind < 3 else 'soft'}"),
         ]
     area = element("rect", x=0, y=y + 1, width=width, height=(50 if narrow else 25), class_="hit")
     return element("g", told, area, *drawn, *labels, class_=class_)
+
+
+def _pair(pair: Found, width: float) -> str:
+    """``a − b``; where that is too wide, each name is cut, so that both can be told."""
+    a, b = name(pair["a"]), name(pair["b"])
+    half = (width - text_width(" − ", SIZE)) / 2
+    spare = half - min(text_width(a, SIZE), text_width(b, SIZE), half)
+    return f"{fitted(a, half + spare, SIZE)} − {fitted(b, half + spare, SIZE)}"
 
 
 def _tick(value: float) -> str:
@@ -124,13 +134,11 @@ def learning_curves(found: Found, width: float, colours: Mapping[str, int]) -> M
     edge = width - right
     parts = [
         line(left, y(tick), edge, y(tick), "grid") + text(left - 8, y(tick) + 4.5, f"{tick:g}", "soft", "end")
-        for tick in ticks(low, high, 6)
+        for tick in ticks(low, high, 8)
     ]
     parts.append(line(left, height - bottom, edge, height - bottom, "axis"))
     parts += _budget_ticks(budgets, x, height - bottom)
-    parts.append(
-        text((left + edge) / 2, height - 8, "new examples (log scale)", "soft", "middle")
-    )
+    parts.append(text((left + edge) / 2, height - 8, "new examples (log scale)", "soft", "middle"))
     parts.append(text(left, top - 3, "accuracy, %", "soft"))
     if base is not None:
         parts.append(line(left, y(base), edge, y(base), "base"))
@@ -152,7 +160,7 @@ def learning_curves(found: Found, width: float, colours: Mapping[str, int]) -> M
 
 
 def _least_gap(places: Sequence[float]) -> float:
-    return min((b - a for a, b in zip(places, places[1:], strict=False)), default=80.0)
+    return min((b - a for a, b in pairwise(places)), default=80.0)
 
 
 def _budget_ticks(budgets: Sequence[int], x: Any, floor: float) -> list[Markup]:
@@ -196,7 +204,9 @@ def _end_labels(
         colour = colours.get(arm, at)
         leader = element("path", d=f"M{px + 7:.1f} {py:.1f}L{edge + 2:.1f} {place:.1f}", class_="leader")
         words = text(edge + 16, place + 4.5, fitted(name(arm), right - 22, SIZE), "ink")
-        parts.append(element("g", leader, mark(edge + 8, place, colour, class_="point"), words, class_=f"c{colour % 8}"))
+        parts.append(
+            element("g", leader, mark(edge + 8, place, colour, class_="point"), words, class_=f"c{colour % 8}")
+        )
     return parts
 
 
@@ -216,17 +226,24 @@ def cluster_gains(found: Found, width: float) -> Markup | None:
         cell = (width - left - max(0.0, 0.76 * longest - 0.4 * cell)) / len(arms)
     top = longest * 0.7 + 18 if turned else 24.0
     row, above = (50, 20) if narrow else (30, 0)
-    parts = [_heading(fitted(name(arm), longest, SIZE), left + cell * (at + 0.5), top - 9, turned) for at, arm in enumerate(arms)]
+    parts = [
+        _heading(fitted(name(arm), longest, SIZE), left + cell * (at + 0.5), top - 9, turned)
+        for at, arm in enumerate(arms)
+    ]
     for at, cluster in enumerate(clusters):
         y = top + row * at
         size = f"{cluster['items']:,}"
         label, full = name(cluster["label"], 120), element("title", name(cluster["label"], 400))
         if narrow:
             words = fitted(label, width - text_width(size, SIZE) - 34, SIZE)
-            parts.append(element("g", full, text(2, y + 15, words, "ink"), text(width - 2, y + 15, f"n={size}", "soft", "end")))
+            parts.append(
+                element("g", full, text(2, y + 15, words, "ink"), text(width - 2, y + 15, f"n={size}", "soft", "end"))
+            )
         else:
             words = fitted(label, left - 66, SIZE)
-            parts.append(element("g", full, text(0, y + 19, words, "ink"), text(left - 12, y + 19, f"n={size}", "soft", "end")))
+            parts.append(
+                element("g", full, text(0, y + 19, words, "ink"), text(left - 12, y + 19, f"n={size}", "soft", "end"))
+            )
         for column, arm in enumerate(arms):
             entry = (cluster.get("gains") or {}).get(arm)
             parts.append(_cell(label, arm, entry, left + cell * column, y + above, cell, most))
@@ -241,9 +258,7 @@ def cluster_gains(found: Found, width: float) -> Markup | None:
 def _heading(words: str, x: float, y: float, turned: bool) -> Markup:
     if not turned:
         return text(x, y, words, "ink", "middle")
-    return element(
-        "text", words, class_="ink", transform=f"translate({x - 2:.1f} {y:.1f}) rotate(-42)"
-    )
+    return element("text", words, class_="ink", transform=f"translate({x - 2:.1f} {y:.1f}) rotate(-42)")
 
 
 def _cell(label: str, arm: str, entry: Found | None, x: float, y: float, width: float, most: float) -> Markup:
@@ -251,11 +266,19 @@ def _cell(label: str, arm: str, entry: Found | None, x: float, y: float, width: 
     box = {"x": x + 1.5, "y": y + 1.5, "width": max(width - 3, 1.0), "height": 27, "rx": 3}
     told = element("title", f"{label}, {name(arm)}: {gain(entry)}")
     if not entry or entry.get("difference") is None:
-        return element("g", told, element("rect", **box, class_="empty"), text(x + width / 2, y + 20, "-", "soft", "middle"))
+        return element(
+            "g", told, element("rect", **box, class_="empty"), text(x + width / 2, y + 20, "-", "soft", "middle")
+        )
     value = float(entry["difference"])
     digits = 1 if text_width("+10.0", SIZE - 1) <= width - 4 else 0
     strength = 0.62 * abs(value) / most if most else 0.0
     filled = element("rect", **box, class_="pos" if value >= 0 else "neg", fill_opacity=f"{strength:.2f}")
     words = _minus(f"{value:+.{digits}f}")
     class_ = "small num strong" if excludes_zero(entry) else "small num"
-    return element("g", told, element("rect", **box, class_="empty"), filled, text(x + width / 2, y + 19.5, words, class_, "middle"))
+    return element(
+        "g",
+        told,
+        element("rect", **box, class_="empty"),
+        filled,
+        text(x + width / 2, y + 19.5, words, class_, "middle"),
+    )

@@ -112,7 +112,8 @@ def scope(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     where = f" of {name(found['benchmark'], 80)}" if found.get("benchmark") else ""
     lines.append(("Items", f"{found['items']:,}{where}"))
     if found.get("base"):
-        lines.append(("Base", f"{mean(found['base'])} % right before training"))
+        limits = bounds(found["base"], "").replace("-", "")
+        lines.append(("Base", f"{share(found['base'].get('mean'))} % {limits}".strip() + " before training"))
     if found.get("baseline") is not None:
         lines.append(("Baseline", f"every arm is compared with {name(found['baseline'])} only"))
     if found.get("file"):
@@ -120,6 +121,13 @@ def scope(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     if found.get("seconds") is not None:
         lines.append(("Computing", duration(found["seconds"]) + " over all runs"))
     return lines
+
+
+def title(found: Mapping[str, Any]) -> str:
+    """``targeted, random and replay compared``, or how many arms where the names are long."""
+    names = [name(arm["arm"]) for arm in found["arms"]]
+    words = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{words if len(words) <= 60 else f'{len(names)} arms'} compared"
 
 
 def duration(seconds: float) -> str:
@@ -148,10 +156,8 @@ def times(value: float) -> str:
 def _ratio_limits(entry: Mapping[str, Any]) -> str:
     """The interval; a limit that is itself only a bound says so."""
     low, high = entry.get("low"), entry.get("high")
-    if low is None and high is None:
-        return ""
     if low is None:
-        return f" (no lower limit, up to {times(high)})"
+        return "" if high is None else f" (no lower limit, up to {times(high)})"
     least = ("at most " if entry.get("low_censored") else "") + times(low)
     if high is None:
         return f" (from {least}, no upper limit)"
@@ -198,7 +204,9 @@ def methods(found: Mapping[str, Any]) -> str:
     arms = found["arms"]
     seeds = {arm["seeds"] for arm in arms}
     runs = plural(seeds.pop(), "run") + " an arm" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)} runs an arm"
-    budget = "" if found.get("budget") is None else f" with a budget of {plural(found['budget'], 'new example')} a round"
+    budget = (
+        "" if found.get("budget") is None else f" with a budget of {plural(found['budget'], 'new example')} a round"
+    )
     where = f" of {name(found['benchmark'], 80)}" if found.get("benchmark") else ""
     parts.append(f"{len(arms)} arms, {runs}{budget}, are measured on {plural(found['items'], 'item')}{where}.")
     if found.get("headline") and unequal(found):
@@ -206,17 +214,17 @@ def methods(found: Mapping[str, Any]) -> str:
     kinds = {pair.get("method") for pair in found["pairs"]}
     if kinds - {"single"}:
         parts.append(
-            "Differences of arms are paired over items, with items crossed with runs nested in arms; standard errors come "
-            "from variance components, with the residual counted once (Owen 2007; Cameron, Gelbach and Miller 2011). The "
-            "component of the runs is left out where a preliminary F test finds it no larger than the residual explains; "
-            "else degrees of freedom are Satterthwaite's."
+            "Differences of arms are paired over items, with items crossed with runs nested in arms; standard errors "
+            "come from variance components, with the residual counted once (Owen 2007; Cameron, Gelbach and Miller "
+            "2011). The component of the runs is left out where a preliminary F test finds it no larger than the "
+            "residual explains; else degrees of freedom are Satterthwaite's."
         )
     if "single" in kinds:
         parts.append("Two single runs are compared by McNemar's exact test with Newcombe's interval, over items only.")
     if len(found["pairs"]) > 1:
         parts.append(
-            f"Verdicts hold {found['alpha']:g} over all {len(found['pairs'])} pairs (Holm 1979); {level(found)} intervals "
-            "are for one pair each."
+            f"Verdicts hold {found['alpha']:g} over all {len(found['pairs'])} pairs (Holm 1979); {level(found)} "
+            "intervals are for one pair each."
         )
     else:
         parts.append(f"Intervals are of {level(found)}.")
