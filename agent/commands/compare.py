@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=1), help="Use only so many problems of each of probe, dev and test.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan and what it could find, run nothing.")
 @click.option("--scores", type=click.Path(path_type=Path), metavar="FILE.csv", help="Results of elsewhere instead.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Also write the page here.")
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def compare_command(scores: Path | None, as_json: bool, **options: Any) -> None:
@@ -58,6 +59,7 @@ def compare_command(scores: Path | None, as_json: bool, **options: Any) -> None:
         command=command,
         workers=options["workers"],
         dry_run=options["dry_run"],
+        html=options["html"],
         as_json=as_json,
         quiet=options["quiet"],
     )
@@ -71,6 +73,7 @@ def run_design(
     command: str,
     workers: int = 1,
     dry_run: bool = False,
+    html: Path | None = None,
     as_json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -109,8 +112,8 @@ def run_design(
     except (Interrupted, KeyboardInterrupt) as error:
         raise Interrupted(f"Interrupted; finished units are kept. Go on with: remedial resume {folder}") from error
     found = assemble(folder, config, design, command)
-    write_result(folder, found)
-    _show(found, as_json)
+    write_result(folder, design, found)
+    _show(found, as_json, html)
 
 
 def _from_scores(scores: Path, as_json: bool, options: dict[str, Any]) -> None:
@@ -120,7 +123,7 @@ def _from_scores(scores: Path, as_json: bool, options: dict[str, Any]) -> None:
     if options["config_path"] is not None:
         raise UsageError("give -c CONFIG (arms that are run here) or --scores FILE (results of elsewhere), not both")
     chosen = None if options["arms"] is None else parse_names(options["arms"], "--arms")
-    _show(compare_scores(scores, Choice(chosen, options["baseline"], options["alpha"])), as_json)
+    _show(compare_scores(scores, Choice(chosen, options["baseline"], options["alpha"])), as_json, options["html"])
 
 
 def _planned(options: dict[str, Any]) -> tuple[RunConfig, Design, Path, str]:
@@ -169,7 +172,11 @@ def _command(options: dict[str, Any], design: Design, folder: Path) -> str:
     return shlex.join(words)
 
 
-def _show(found: dict[str, Any], as_json: bool) -> None:
+def _show(found: dict[str, Any], as_json: bool, html: Path | None) -> None:
+    if html is not None:
+        from agent.report.comparison_page import write_page
+
+        write_page(found, html)
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
         return

@@ -15,15 +15,17 @@ import yaml
 
 from agent.comparison.curves import curves
 from agent.comparison.design import Design, Unit, chosen_pairs
-from agent.comparison.reading import Regions, Used, base_right, finished, regions, scores_at, used
+from agent.comparison.reading import Regions, Used, base_right, finished, regions, scores_at, unit_right, used
 from agent.comparison.tables import Choice, compare_tables
 from agent.config import RunConfig
+from agent.report.comparison_csv import ScoreRow, write_scores
+from agent.report.comparison_page import write_page
 from eval.crossed import Comparison, compare, difference_in_differences
 from eval.scores import Scores
 from eval.stats import wilson
 from memory.store import write_atomic
 
-RESULT = "result.json"
+RESULT, PAGE, SCORES, ALL_SCORES = "result.json", "report.html", "scores.csv", "scores-all.csv"
 #: Training tokens of two arms are equal within this share.
 TOKEN_PARITY = 0.01
 CLUSTERS = 16
@@ -78,10 +80,36 @@ def assemble(folder: Path, config: RunConfig, design: Design, command: str) -> d
     }
 
 
-def write_result(folder: Path, found: Mapping[str, Any]) -> None:
-    """Keep the result beside the units."""
+def write_result(folder: Path, design: Design, found: dict[str, Any]) -> None:
+    """Keep the result beside the units: as JSON, as a page, and each answer as a row of CSV files.
+
+    ``scores.csv`` holds the main budget, ``scores-all.csv`` all of them where there are several.
+    """
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomic(folder / RESULT, text + "\n")
+    write_page(found, folder / PAGE)
+    rows = _rows(folder, design)
+    write_scores([row for row in rows if row.budget == design.budget], folder / SCORES)
+    if len(design.all_budgets) > 1:
+        write_scores(rows, folder / ALL_SCORES)
+
+
+def _rows(folder: Path, design: Design) -> list[ScoreRow]:
+    """Item by item what every finished unit had right."""
+    items = tuple(sorted(base_right(folder, design)))
+    where = regions(folder, design, items)
+    rows = []
+    for unit in finished(folder, design):
+        right = unit_right(folder, unit)
+        for at, item in enumerate(items):
+            inside = int(where.of_item[at])
+            rows.append(
+                ScoreRow(
+                    item, unit.arm, str(unit.seed), right[item], unit.budget, bool(where.targeted[at]),
+                    where.clusters[inside].label if inside >= 0 else None,
+                )
+            )  # fmt: skip
+    return rows
 
 
 def parity(spent: Mapping[Unit, Used]) -> dict[Unit, list[str]]:
