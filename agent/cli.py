@@ -28,7 +28,10 @@ COMMANDS = {
     "show": ("agent.commands.view", "Any record of a run by its id: problem, attempt, cluster, draft, adapter."),
     "cache": ("agent.commands.cache", "What the request cache holds of each model; prune it."),
     "eval": ("agent.commands.measure", "Measure a model, with or without an adapter, on a problem file."),
-    "compare": ("agent.commands.compare", "Arms of an experiment against each other, from a file of scores."),
+    "compare": (
+        "agent.commands.compare",
+        "Arms against each other at equal budget, with error bars; or a file of scores.",
+    ),
     "pretrain": ("agent.commands.measure", "Train a small base student from scratch on a validated mix."),
 }
 

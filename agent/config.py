@@ -169,6 +169,15 @@ class RetrievalConfig(Section):
     )
 
 
+class WebText(Section):
+    """Text as it is found, for the arm ``web``: JSONL rows, unchecked; a row's answer may be empty or missing."""
+
+    path: str
+    statement: str = Field(default="question", description="column that is the prompt")
+    text: str = Field(default="solution", description="column that is trained on")
+    answer: str = Field(default="answer", description="column by which copies of measured problems are found too")
+
+
 class DraftConfig(Section):
     """What is asked of the teacher. ``overdraft`` times the allotment is asked for, since some are refused."""
 
@@ -178,6 +187,7 @@ class DraftConfig(Section):
     exemplars_per_request: int = Field(default=4, ge=1)
     problems_per_request: int = Field(default=16, ge=1)
     retrieval: RetrievalConfig | None = Field(default=None, description="needed by the strategy retrieval")
+    web: WebText | None = Field(default=None, description="needed by the strategy web")
 
 
 class AgreementConfig(Section):
@@ -298,8 +308,11 @@ class RunConfig(Section):
 
     @property
     def hash(self) -> str:
-        """Hash of every setting that changes what is made: two runs with one hash and the same data make the same."""
-        return fingerprint(_with_effect(self.model_dump(mode="json")))
+        """Hash of every setting that changes what is made: two runs with one hash and the same data make the same.
+
+        What is not set (null) is left out, so that a new optional section does not tell old runs from new ones.
+        """
+        return fingerprint(_with_effect(self.model_dump(mode="json", exclude_none=True)))
 
 
 D = TypeVar("D", bound=DataFile)
@@ -334,7 +347,7 @@ def _resolve(config: RunConfig, base: Path) -> RunConfig:
         return None if item is None else item.model_copy(update={"corpus": data_file(item.corpus)})
 
     data = config.data
-    teacher = config.teacher
+    teacher, web = config.teacher, config.draft.web
     files = {name: data_file(getattr(data, name)) for name in ("probe", "dev", "test", "replay")}
     return config.model_copy(
         update={
@@ -349,7 +362,12 @@ def _resolve(config: RunConfig, base: Path) -> RunConfig:
                 }
             ),
             "cache": folder(config.cache),
-            "draft": config.draft.model_copy(update={"retrieval": corpus(config.draft.retrieval)}),
+            "draft": config.draft.model_copy(
+                update={
+                    "retrieval": corpus(config.draft.retrieval),
+                    "web": web and web.model_copy(update={"path": str((base / web.path).resolve())}),
+                }
+            ),
             "diagnose": config.diagnose.model_copy(
                 update={"model_name_or_path": model(config.diagnose.model_name_or_path)}
             ),

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from agent.config import DataConfig, DataFile, RunConfig
 from agent.corpus import Corpus, without_twins
+from eval.benchmarks.jsonl import read_rows
 from eval.benchmarks.table import read_problems
 from eval.overlap import text_hash
-from memory.errors import DataError, MixError
+from memory.errors import ConfigError, DataError, MixError
 from memory.ids import fingerprint, sha256_text
 from memory.records import Problem, Split, refuse_labels
 from training.mixing import replay_needed
@@ -80,6 +81,33 @@ def read_split(config: RunConfig, split: Split) -> tuple[Problem, ...]:
     item: DataFile = getattr(config.data, split.value)
     columns = item.columns.model_dump()
     return read_problems(Path(item.path), item.format, columns=columns, split=split, limit=item.limit)
+
+
+def read_web(config: RunConfig) -> list[tuple[str, str, str]]:
+    """Statement, answer and text of each row of ``draft.web``; a missing answer is empty.
+
+    Raises:
+        ConfigError: no such section.
+        DataError: the file is missing or malformed, a row has no statement or text, or there is no row.
+    """
+    web = config.draft.web
+    if web is None:
+        raise ConfigError(
+            "draft.strategy: web needs text: set draft.web.path to a JSONL file (columns question, solution)."
+        )
+    rows = []
+    for number, row in read_rows(Path(web.path)):
+        found = [str(row.get(name) or "") for name in (web.statement, web.answer, web.text)]
+        for column, text in ((web.statement, found[0]), (web.text, found[2])):
+            if not text.strip():
+                raise DataError(
+                    f"{web.path}, line {number}: column '{column}' is missing or empty; columns there: "
+                    f"{', '.join(map(str, row))}. Name the right ones in draft.web."
+                )
+        rows.append((found[0], found[1], found[2]))
+    if not rows:
+        raise DataError(f"{web.path}: the file holds no rows; the arm web needs at least one.")
+    return rows
 
 
 def check_shares(config: RunConfig) -> None:

@@ -182,7 +182,11 @@ def gather(
         if strategy.writer == "teacher":  # a corpus that runs dry is no broken teacher
             parts.limits.check_replies(new_batches)
         verifiers = parts.verifiers((*state.seen, *(draft.problem for draft in accepted)), student)
-        new_verdicts = step(VERIFY, drafts, verifiers, verify.require, verify.min_independent, wave=wave)
+        require, independent = verify.require, verify.min_independent
+        if strategy.checks is not None:
+            verifiers = [verifier for verifier in verifiers if verifier.name in strategy.checks]
+            require, independent = (), 0
+        new_verdicts = step(VERIFY, drafts, verifiers, require, independent, wave=wave)
         yes = {verdict.draft_id for verdict in new_verdicts if verdict.accepted is Accepted.YES}
         accepted += [draft for draft in drafts if draft.id in yes]
         batches += new_batches

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import platform
 import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -19,6 +21,7 @@ from agent.corpus import counted
 from agent.data import RunData, load_data
 from agent.loop import run_loop
 from agent.models import Purse, closing, needs_purse
+from agent.parts import Parts
 from agent.preflight import before_spending
 from agent.progress import Progress
 from agent.wiring import base_display_name, build_parts, check_parts
@@ -26,6 +29,8 @@ from memory import fault
 from memory.errors import BudgetError, StoreError, UsageError
 from memory.records import Stop, StopReason
 from memory.store import CONFIG, MANIFEST, PAUSED, RunFolder, write_atomic
+
+T = TypeVar("T")
 
 LIBRARIES = ("remedial", "torch", "transformers", "peft", "trl", "faiss-cpu", "sentence-transformers", "math-verify")
 
@@ -73,15 +78,46 @@ def start(config: RunConfig, folder: Path, progress: Progress, *, finish: bool =
     data = load_data(config)
     check_parts(config, data)
     before_spending(config, folder)
+    return go(config, data, folder, progress, lambda run, parts: run_loop(run, parts, progress, finish=finish))
+
+
+def go(
+    config: RunConfig,
+    data: RunData,
+    folder: Path,
+    progress: Progress,
+    work: Callable[[RunFolder, Parts], T],
+    *,
+    embeddings: Path | None = None,
+    donors: Sequence[RunFolder] = (),
+) -> T:
+    """Open a run folder (its manifest is written or compared), build the parts and do ``work`` with them.
+
+    What needs checking has been checked.
+
+    Args:
+        config: the checked config.
+        data: its data.
+        folder: the run folder.
+        progress: where progress goes.
+        work: is given the open folder and the parts.
+        embeddings: the embedding cache, where several runs share one.
+        donors: runs whose equal steps are taken over.
+
+    Raises:
+        BudgetError: a limit is reached.
+        UsageError: ``folder`` holds a run of another config or other data.
+        Interrupted: Ctrl-C.
+    """
     with RunFolder(folder) as run:
         manifest = _open(run, config, data, progress)
         base_name = str(manifest["base_model_name_or_path"])
         seconds = sum(_finished_seconds(run))
         purse = Purse.open(config, run.path, str(manifest["run_id"]), seconds) if needs_purse(config) else None
         with closing(purse):
-            parts = build_parts(config, data, run.path, base_name, purse, seconds)
+            parts = build_parts(config, data, run.path, base_name, purse, seconds, embeddings=embeddings)
             try:
-                return run_loop(run, parts, progress, finish=finish)
+                return work(run, replace(parts, donors=tuple(donors)))
             except BudgetError as error:
                 run.event(PAUSED, reason=StopReason.BUDGET.value, detail=str(error))
                 raise

@@ -41,7 +41,13 @@ BASE = Adapter(id="base", path=None, sha256=None)
 
 
 def build_parts(
-    config: RunConfig, data: RunData, run_dir: Path, base_name: str, purse: Purse | None = None, seconds: float = 0.0
+    config: RunConfig,
+    data: RunData,
+    run_dir: Path,
+    base_name: str,
+    purse: Purse | None = None,
+    seconds: float = 0.0,
+    embeddings: Path | None = None,
 ) -> Parts:
     """All parts of a run.
 
@@ -52,10 +58,11 @@ def build_parts(
         base_name: the base model as adapters shall name it.
         purse: what the run pays with, where a model answers over HTTP.
         seconds: what earlier processes spent on this run.
+        embeddings: the embedding cache; by default in the run's own folder.
     """
     grader, prompts = Grader(), make_prompts(config)
     teacher_engine = make_teacher_engine(config, purse)
-    embedder = make_embedder(config, run_dir / "cache" / "embeddings.sqlite")
+    embedder = make_embedder(config, embeddings or run_dir / "cache" / "embeddings.sqlite")
     asked = make_asked(config, grader, prompts, embedder, teacher_engine, purse)
     served = ServedStudent(config.student, run_dir, purse)
     trainer, from_base = make_trainer(config, base_name)

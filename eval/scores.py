@@ -78,7 +78,8 @@ def _cells(path: Path, file: Iterable[str]) -> Cells:
                 raise DataError(f"{where}: correct is 0 or 1, not {correct[:40]!r}")
             run = cells.setdefault(arm, {}).setdefault(seed, {})
             if item in run:
-                raise DataError(f"{where}: a second row for item {item!r}, arm {arm!r}, seed {seed!r}")
+                several = "; of several budgets keep the rows of one" if "budget" in heading else ""
+                raise DataError(f"{where}: a second row for item {item!r}, arm {arm!r}, seed {seed!r}{several}")
             run[item] = WORDS[correct.lower()]
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not CSV ({error})") from error

@@ -56,13 +56,28 @@ def run_command(
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def resume_command(run: Path | None, overrides: tuple[str, ...], finish: bool, as_json: bool, quiet: bool) -> None:
-    """Go on with an interrupted run (by default the latest under runs/)."""
+    """Go on with an interrupted run (by default the latest under runs/), or with a comparison."""
     from agent.config import load_config
     from agent.report.status import find_run
 
+    if run is not None and (run / "comparison.json").is_file():
+        _resume_comparison(run, overrides, finish=finish, as_json=as_json, quiet=quiet)
+        return
     folder = find_run(run)
     config = load_config(folder / "config.yaml", overrides)
     _start(config, folder, finish=finish, as_json=as_json, quiet=quiet)
+
+
+def _resume_comparison(folder: Path, overrides: tuple[str, ...], *, finish: bool, as_json: bool, quiet: bool) -> None:
+    from agent.commands.compare import run_design
+    from agent.comparison.runner import read_plan
+
+    if overrides or finish:
+        raise UsageError(
+            f"{folder} holds a comparison, which takes neither --set nor --finish: all of its units have one config."
+        )
+    config, design, command = read_plan(folder)
+    run_design(config, design, folder, command=command, as_json=as_json, quiet=quiet)
 
 
 @click.command("demo")

@@ -1,68 +1,120 @@
-"""A comparison of arms for people. Names come from a file and are printed without markup or control characters."""
+"""A comparison of arms on a terminal. Names come from a file and are printed without markup or control characters."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from agent.report.comparison_tables import (
+    Grid,
+    arms_grid,
+    curves_grid,
+    effort_grid,
+    pairs_grid,
+    where_grid,
+    yield_grid,
+)
+from agent.report.comparison_words import (
+    count,
+    detectable,
+    excludes_zero,
+    family,
+    level,
+    name,
+    ratio,
+    scope,
+    sentence,
+    unequal,
+)
 from agent.report.terminal import plain_table, safe
 
-
-def print_comparison(found: dict[str, Any], console: Console) -> None:
-    """Arms, pairs, what could have been found, and what must be known to read it."""
-    level = f"{100 * (1 - found['alpha']):g} %"
-    console.print(Text(f"{safe(found['file'])}: {found['items']:,} items"), soft_wrap=True)
-    arms = plain_table(f"arms, {level} interval over seeds")
-    for heading in ("arm", "seeds", "mean %", "interval", "runs disagree"):
-        arms.add_column(heading, no_wrap=heading != "arm", justify="left" if heading == "arm" else "right")
-    for arm in found["arms"]:
-        apart = arm["within_arm_disagreement"]
-        arms.add_row(
-            Text(safe(arm["arm"], 40)),
-            str(arm["seeds"]),
-            f"{arm['mean']:.2f}",
-            "-" if arm["low"] is None else f"[{arm['low']:.1f}, {arm['high']:.1f}]",
-            "-" if apart is None else f"{apart:.1f} %",
-        )
-    console.print(arms)
-    pairs = plain_table(f"differences in points, {level} interval over new items and runs")
-    for heading in ("pair", "difference", "interval", "p", "p Holm", "verdict"):
-        text = heading in ("pair", "verdict")
-        pairs.add_column(heading, no_wrap=not text, overflow="fold", justify="left" if text else "right")
-    for pair in found["pairs"]:
-        pairs.add_row(
-            Text(f"{safe(pair['a'], 40)}\n- {safe(pair['b'], 40)}"),
-            f"{pair['difference']:+.2f}",
-            f"[{pair['low']:+.1f}, {pair['high']:+.1f}]",
-            *(_p(pair[name]) for name in ("p", "p_holm")),
-            pair["verdict"],
-        )
-    console.print(pairs)
-    for line in _lines(found):
-        console.print(Text(safe(line, 2000)), soft_wrap=True)
+#: Clusters and arms of the table of gains.
+CLUSTERS = 8
+CLUSTER_WIDTH = 28
 
 
-def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "<0.001"
+def print_comparison(found: Mapping[str, Any], console: Console) -> None:
+    """Headline, arms, pairs, efficiency, regions, curves, clusters, and what must be known to read them.
+
+    The pairs' differences in differences are in the page and the JSON only.
+    """
+    if found.get("headline"):
+        style = "bold red" if unequal(found) else "bold"
+        console.print(Text(name(found["headline"], 2000), style=style), soft_wrap=True)
+        console.print(
+            Text("; ".join(f"{term.lower()}: {text}" for term, text in scope(found) if term != "Arms")), soft_wrap=True
+        )
+    else:
+        console.print(Text(f"{safe(found['file'])}: {found['items']:,} items"), soft_wrap=True)
+    arms = arms_grid(found)
+    if found.get("headline"):
+        arms = arms.without("p")
+    for grid in (arms, pairs_grid(found), effort_grid(found), yield_grid(found), where_grid(found)):
+        _print(grid, console)
+    _print(curves_grid(found), console)
+    ratios = (found.get("curves") or {}).get("ratios") or []
+    for entry in ratios:
+        console.print(Text(sentence(ratio(entry))), soft_wrap=True)
+    if found.get("clusters"):
+        _print(_clusters(found, console.width), console)
+    for line in (family(found), detectable(found)):
+        if line is not None:
+            console.print(Text(line), soft_wrap=True)
+    for note in found["notes"]:
+        console.print(Text(f"Note: {sentence(note)}"), soft_wrap=True)
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
-    n = len(found["pairs"])
-    lines = []
-    if n > 1:
-        lines.append(
-            f"The verdict is Holm's over {n} pairs at {found['alpha']:g}; the intervals are for one pair each."
+def _print(grid: Grid | None, console: Console) -> None:
+    """One table; the columns of words may wrap, numbers may not."""
+    if grid is None:
+        return
+    table = plain_table(grid.title)
+    for heading in grid.headings:
+        words = heading in grid.text
+        table.add_column(Text(heading), no_wrap=not words, overflow="fold", justify="left" if words else "right")
+    for row in grid.rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    if grid.note:
+        console.print(Text(f"{grid.note}\n"), soft_wrap=True)
+
+
+def _clusters(found: Mapping[str, Any], width: int) -> Grid:
+    """The largest clusters, as many arms as fit; whole intervals are in the page and the JSON."""
+    arms = [arm["arm"] for arm in found["arms"]]
+    shown: list[str] = []
+    room = width - CLUSTER_WIDTH - 7
+    for arm in arms:
+        room -= max(len(name(arm)), 6) + 1
+        if room < 0 and shown:
+            break
+        shown.append(arm)
+    rows = tuple(
+        (
+            name(cluster["label"], CLUSTER_WIDTH - 3),
+            count(cluster["items"]),
+            *(_starred((cluster.get("gains") or {}).get(arm)) for arm in shown),
         )
-    could = found["detectable"]
-    if could is not None:
-        effects = [(could["one_pair"], "for one pair")] + (
-            [(could["all_pairs"], f"after Holm over {n}")] if n > 1 else []
+        for cluster in found["clusters"][:CLUSTERS]
+    )
+    left = [
+        f"{number} further {what}"
+        for number, what in (
+            (len(found["clusters"]) - len(rows), "clusters"),
+            (len(arms) - len(shown), "arms"),
         )
-        texts = [f"{'no difference' if effect is None else f'{effect:.1f} points'} {text}" for effect, text in effects]
-        lines.append(
-            f"Found with {100 * could['power']:.0f} % power on {found['items']:,} items and {could['seeds']} seeds an "
-            f"arm: {', '.join(texts)}."
-        )
-    return lines + [f"Note: {note}." if note[-1] not in "?." else f"Note: {note}" for note in found["notes"]]
+        if number
+    ]
+    note = f"*: the {level(found)} interval excludes 0"
+    note += f"; {' and '.join(left)} with all intervals: --html or --json" if left else ""
+    title = "change over the base by cluster, in points"
+    return Grid(title, ("cluster", "items", *(name(arm) for arm in shown)), rows, note=note)
+
+
+def _starred(entry: Mapping[str, Any] | None) -> str:
+    if not entry or entry.get("difference") is None:
+        return "-"
+    return f"{entry['difference']:+.1f}" + ("*" if excludes_zero(entry) else " ")

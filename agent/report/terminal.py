@@ -17,6 +17,11 @@ def safe(text: str, limit: int = 400) -> str:
     return shown if len(text) <= limit else shown[:limit] + "..."
 
 
+def has_hostile(text: str) -> bool:
+    """Whether `safe` would replace anything in ``text``."""
+    return any(char != "\n" and _is_hostile(char) for char in text)
+
+
 def _is_hostile(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co")
 

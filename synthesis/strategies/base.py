@@ -14,8 +14,9 @@ from memory.records import Attempt, Draft, Problem, Refusal, TeacherReply, Teach
 
 #: A probe problem that may be shown; with the student's wrong attempt where the strategy may know of it.
 Failure = tuple[Problem, Attempt | None]
-#: Who answers the requests: the teacher, the corpus of `draft.retrieval`, or nobody (there are no requests).
-Writer = Literal["teacher", "corpus", "nobody"]
+#: Who answers the requests: the teacher, the corpus of `draft.retrieval`, the text of `draft.web`, or nobody (there are
+#: no requests).
+Writer = Literal["teacher", "corpus", "web", "nobody"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ class Strategy(Protocol):
     def needs_losses(self) -> bool:
         """Whether `View.losses` must be there."""
 
+    @property
+    def checks(self) -> frozenset[str] | None:
+        """The only verifiers that are asked about its drafts, and none of them must pass; None: as configured."""
+
     def aims(self, view: View, seed: int) -> list[Aim]:
         """What the budget is to be split over; empty where there is nothing to write."""
 
@@ -86,6 +91,7 @@ class OnClusters:
 
     writer: Writer = "teacher"
     needs_losses = False
+    checks: frozenset[str] | None = None
 
     def aims(self, view: View, seed: int) -> list[Aim]:
         """The clusters, with all their failures."""

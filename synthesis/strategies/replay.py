@@ -16,6 +16,7 @@ class Replay:
     fingerprint = fingerprint(["replay"])
     writer: Writer = "nobody"
     needs_losses = False
+    checks: frozenset[str] | None = None
 
     def aims(self, view: View, seed: int) -> list[Aim]:
         """None."""

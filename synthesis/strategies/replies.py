@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,12 @@ def read_reply(reply: TeacherReply, wanted: int) -> list[Item | Fault]:
 
 def read_item(row: Any) -> Item | Fault:
     """One problem, or why it is none."""
+    item = read_row(row, needed=("statement", "solution", "answer"))
+    return item if isinstance(item, Fault) else _box_fault(item) or item
+
+
+def read_row(row: Any, needed: Sequence[str] = ("statement", "solution")) -> Item | Fault:
+    """Texts that can be trained on and of which the ``needed`` ones are not empty, whatever they say."""
     if not isinstance(row, dict):
         return fault("wrong_schema", f"a problem is not an object but {type(row).__name__}")
     texts = []
@@ -60,7 +67,7 @@ def read_item(row: Any) -> Item | Fault:
         text = row.get(key)
         if not isinstance(text, str):
             return fault("wrong_schema", f"{key} is missing" if text is None else f"{key} is a {type(text).__name__}")
-        if not text.strip():
+        if not text.strip() and key in needed:
             return fault("empty", f"{key} is empty")
         if len(text) > limit:
             return fault("too_long", f"{key} has {len(text)} characters; at most {limit}")
@@ -71,8 +78,7 @@ def read_item(row: Any) -> Item | Fault:
         if mark is not None:
             return fault("chat_mark", f"{key} holds {mark!r}, which a chat template may take for the end of a message")
         texts.append(text.strip())
-    item = Item(*texts)
-    return _box_fault(item) or item
+    return Item(*texts)
 
 
 def boxes(text: str) -> list[str]:

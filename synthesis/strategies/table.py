@@ -15,6 +15,7 @@ from synthesis.strategies.retrieval import Retrieval
 from synthesis.strategies.shuffled import Shuffled
 from synthesis.strategies.targeted import Targeted
 from synthesis.strategies.variants import Variants
+from synthesis.strategies.web import Web
 
 STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "targeted": Targeted,
@@ -24,6 +25,7 @@ STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "hard_loss": HardLoss,
     "shuffled": Shuffled,
     "replay": Replay,
+    "web": Web,
 }
 
 

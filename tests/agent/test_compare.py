@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agent.compare import Choice, compare_scores
+from agent.comparison.tables import Choice, compare_scores
 from agent.report.comparison import print_comparison
 from memory.errors import DataError, UsageError
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from memory.errors import LabelError, MixError, SplitError
 from memory.records import Mixture, Origin, Problem, Split
-from training.mixing import mix, replay_needed
+from training.mixing import mix, mix_to_tokens, replay_needed
 
 
 def problems(n: int, name: str, split: Split, start: int = 0) -> list[Problem]:
@@ -165,3 +165,51 @@ def test_shares_are_read_as_the_decimals_they_are() -> None:
     assert replay_needed(10, 1.0) == 0
     with pytest.raises(MixError, match=r"\(0, 1\]"):
         replay_needed(10, 0.0)
+
+
+def weights(problems_: list[Problem]) -> dict[str, int]:
+    return {problem.id: 40 + 7 * (int(problem.answer) % 11) for problem in problems_}
+
+
+@given(n_new=st.integers(0, 60), heavy=st.integers(1, 300), seed=st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_by_tokens_every_mixture_weighs_the_same(n_new: int, heavy: int, seed: int) -> None:
+    old, fresh = replay(900), new(n_new)
+    lengths = weights(old) | {problem.id: heavy for problem in fresh}
+    mixture = mix_to_tokens(fresh, old, lengths, new_share=0.2, total=300, seed=seed)
+    target = 300 * sum(lengths[problem.id] for problem in old) / len(old)
+    weight = sum(lengths[item.problem_id] for item in mixture.items)
+    assert mixture.n_tokens == weight
+    assert abs(weight - target) <= max(lengths.values())
+    assert mixture.counts["new"] == n_new
+    assert set(ids(mixture, Origin.NEW)) == {problem.id for problem in fresh}
+
+
+def test_by_tokens_replay_is_one_uniform_order_of_which_arms_take_more_or_less() -> None:
+    old = replay(900)
+    lengths = weights(old)
+    few = mix_to_tokens([], old, lengths, new_share=0.2, total=100, seed=1)
+    fresh = new(30)
+    more = mix_to_tokens(
+        fresh, old, lengths | dict.fromkeys((p.id for p in fresh), 50), new_share=0.2, total=100, seed=1
+    )
+    assert set(ids(more, Origin.REPLAY)) < set(ids(few, Origin.REPLAY))
+    turned = mix_to_tokens([], list(reversed(old)), lengths, new_share=0.2, total=100, seed=1)
+    assert turned == few
+    assert set(ids(mix_to_tokens([], old, lengths, new_share=0.2, total=100, seed=2), Origin.REPLAY)) != set(
+        ids(few, Origin.REPLAY)
+    )
+
+
+def test_by_tokens_an_impossible_mixture_is_an_error() -> None:
+    old, fresh = replay(50), new(10)
+    lengths = weights(old) | dict.fromkeys((problem.id for problem in fresh), 1000)
+    with pytest.raises(MixError, match="no replay fits beside them"):
+        mix_to_tokens(fresh, old, lengths, new_share=0.2, total=50, seed=0)
+    with pytest.raises(MixError, match="larger replay file"):
+        mix_to_tokens([], old, lengths, new_share=0.2, total=60, seed=0)
+    with pytest.raises(MixError, match="cannot be made"):
+        mix_to_tokens([], [], {}, new_share=0.2, total=60, seed=0)
+    sealed = problems(3, "sealed", Split.TEST)
+    with pytest.raises(SplitError):
+        mix_to_tokens(sealed, old, lengths | weights(sealed), new_share=0.2, total=20, seed=0)

@@ -45,11 +45,16 @@ def compare_scores(path: Path, choice: Choice) -> dict[str, Any]:
     if len(scores.items) < 2:
         raise DataError(f"{path}: one item only; a comparison needs at least two")
     arms = _arms(scores, choice)
-    pairs = _pairs(scores, arms, choice)
+    return {"file": str(path), **compare_tables(scores, arms, _pairs(scores, arms, choice), choice)}
+
+
+def compare_tables(
+    scores: Scores, arms: Sequence[str], pairs: Sequence[tuple[str, str]], choice: Choice
+) -> dict[str, Any]:
+    """Arms and pairs as plain data, all numbers but p-values in points."""
     compared = [compare(scores.tables[a], scores.tables[b], choice.alpha) for a, b in pairs]
     adjusted = holm([one.p for one in compared])
     return {
-        "file": str(path),
         "items": len(scores.items),
         "alpha": choice.alpha,
         "baseline": choice.baseline,

@@ -1,0 +1,1 @@
+"""Arms of an experiment: planned, run as independent units, and compared."""
