@@ -30,19 +30,11 @@ class Corpus:
         settings: the section.
         sealed: probe, dev, test and guard; what copies one of them is left out.
         replay: what has the text of one of these is left out too: it is trained on anyway.
-
-    Raises:
-        DataError: there is no such file.
     """
 
     def __init__(self, settings: RetrievalConfig, *, sealed: Sequence[Problem], replay: Sequence[Problem]) -> None:
         self._settings, self._sealed, self._replay = settings, sealed, replay
         self.path = Path(settings.corpus.path)
-        if not self.path.is_file():
-            raise DataError(
-                f"draft.retrieval.corpus: {self.path}: no such file. Paths in a config are relative to the config's "
-                "own folder. Make the file, or leave the section out where nothing is retrieved."
-            )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -54,7 +46,8 @@ class Corpus:
         """What can be given, in the form of drafts; with ``solutions: distill``, without solutions.
 
         Raises:
-            DataError: the file is malformed (with its line), a column is missing, or nothing of it can be used.
+            DataError: there is no such file, it is malformed (with its line), a column is missing, or nothing of it
+                can be used.
         """
         return self._read[0]
 
@@ -66,9 +59,12 @@ class Corpus:
     @cached_property
     def _read(self) -> tuple[tuple[Problem, ...], Mapping[str, int]]:
         file = self._settings.corpus
-        every = read_problems(
-            self.path, file.format, columns=file.columns.model_dump(), split=Split.CORPUS, limit=file.limit
-        )
+        try:
+            every = read_problems(
+                self.path, file.format, columns=file.columns.model_dump(), split=Split.CORPUS, limit=file.limit
+            )
+        except DataError as error:
+            raise DataError(f"draft.retrieval.corpus: {error}") from error
         refuse_labels(every, "a run")
         distill = self._settings.solutions == "distill"
         reasons: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.config import DataConfig, DataFile, RunConfig
-from agent.corpus import Corpus, without_twins
+from agent.corpus import Corpus, retrieves, without_twins
 from eval.benchmarks.jsonl import read_rows
 from eval.benchmarks.table import read_problems
 from eval.overlap import text_hash
@@ -43,11 +43,13 @@ class RunData:
         """Probe, dev, test and guard: what no training problem may copy."""
         return (*self.probe, *self.dev, *self.test, *self.guard)
 
-    def fingerprints(self) -> dict[str, str]:
-        """A hash of each part, independent of the order in the files; of the corpus, the hash of its file."""
+    def fingerprints(self, config: RunConfig) -> dict[str, str]:
+        """A hash of each part, independent of the order in the files; where the config's strategy retrieves, the hash
+        of the corpus' file too.
+        """
         names = ("probe", "dev", "test", "guard", "replay")
         found = {name: fingerprint([problem.id for problem in getattr(self, name)]) for name in names}
-        return found if self.corpus is None else {**found, "corpus": self.corpus.fingerprint}
+        return {**found, "corpus": self.corpus.fingerprint} if self.corpus and retrieves(config) else found
 
 
 def load_data(config: RunConfig) -> RunData:

@@ -129,7 +129,7 @@ def _finished_seconds(run: RunFolder) -> list[float]:
 
 def _open(run: RunFolder, config: RunConfig, data: RunData, progress: Progress) -> dict[str, Any]:
     """Write the manifest and config of a new run, or check those of an old one."""
-    identity = {"config_hash": config.hash, "data": data.fingerprints()}
+    identity = {"config_hash": config.hash, "data": data.fingerprints(config)}
     path = run.path / MANIFEST
     if path.exists():
         try:

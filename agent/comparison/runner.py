@@ -136,8 +136,9 @@ def _refuse_others(folder: Path, config: RunConfig, design: Design, data: RunDat
         if not path.is_file():
             continue
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        same_config = manifest["config_hash"] == unit_config(config, design, unit).hash
-        fingerprints = data.fingerprints()
+        own = unit_config(config, design, unit)
+        same_config = manifest["config_hash"] == own.hash
+        fingerprints = data.fingerprints(own)
         if not same_config or any(fingerprints[part] != manifest["data"].get(part) for part in fingerprints):
             raise UsageError(
                 f"{folder} holds a comparison with another {'data' if same_config else 'config'} (unit {unit.name}). "
