@@ -14,7 +14,7 @@ from typing import Any
 from agent.config import RetrievalConfig, RunConfig
 from eval.benchmarks.table import read_problems
 from eval.overlap import number_signatures, text_hash
-from memory.errors import ConfigError, DataError
+from memory.errors import ConfigError, DataError, UsageError
 from memory.ids import sha256_file
 from memory.records import Problem, Split, refuse_labels
 from synthesis.strategies.table import STRATEGIES
@@ -135,6 +135,9 @@ def check_corpus(config: RunConfig, corpus: Corpus | None) -> Corpus | None:
 
 
 def counted(config: RunConfig, corpus: Corpus | None) -> dict[str, Any]:
-    """What a plan says of the corpus; empty where nothing is retrieved."""
-    found = check_corpus(config, corpus)
+    """What a plan says of the corpus; empty where nothing is retrieved, or `check_corpus` has something to say."""
+    try:
+        found = check_corpus(config, corpus)
+    except UsageError:
+        return {}
     return {} if found is None else {"corpus": len(found.problems), "corpus left out": dict(found.left_out)}

@@ -77,12 +77,12 @@ class Retrieval(OnClusters):
         return drafts, [*refusals, *others]
 
     def _refusal(self, request: TeacherRequest, row: dict[str, str]) -> Refusal:
-        found = fault(str(row["refused"]), str(row.get("evidence", "")))
+        reason, evidence = (fault("", str(row.get(key, ""))).evidence for key in ("refused", "evidence"))
         return Refusal(
             request_id=request.id,
             strategy=self.name,
             weakness_id=request.weakness_id,
-            reason=found.reason,
-            evidence=found.evidence,
+            reason=reason,
+            evidence=evidence,
             about=statement_key(str(row.get("statement", ""))),
         )
