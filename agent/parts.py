@@ -30,6 +30,7 @@ class Parts:
     embedder: Embedder
     teacher: Teacher
     corpus: Teacher | None  # answers by retrieval, where the config names a corpus
+    web: Teacher | None  # answers with text as it is found, where the config names some
     strategies: Mapping[str, Strategy]
     verifiers: Callable[[Sequence[Problem], Engine], Sequence[Verifier]]  # given what was accepted, and the student
     trainer: Trainer

@@ -165,7 +165,8 @@ def gather(
     if not aims:
         return NOTHING
     (plan,) = step(ALLOCATE, aims, parts.config.allocate, strategy.name, index)
-    teacher = parts.corpus if strategy.writer == "corpus" else parts.teacher
+    teacher = {"corpus": parts.corpus, "web": parts.web}.get(strategy.writer, parts.teacher)
+    assert teacher is not None, strategy.writer  # wiring makes whom the strategy asks
     quota = {allotment.weakness_id: allotment.n for allotment in plan.allotments if allotment.n > 0}
     batches: list[DraftBatch] = []
     verdicts: list[Verdict] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config import RunConfig
-from agent.data import RunData
+from agent.data import RunData, read_web
 from agent.limits import Limits
 from agent.models import Purse, ServedStudent, asked_engine, local_engine, make_prompts, teacher_model
 from agent.parts import Parts
@@ -26,6 +26,7 @@ from memory.records import Adapter
 from synthesis.prompting import Prompts
 from synthesis.strategies.table import make_strategy
 from synthesis.teachers.base import Teacher
+from synthesis.teachers.web import WebTeacher
 from synthesis.verification.earning import earn_place
 from training.base import Example, Trainer
 
@@ -71,6 +72,7 @@ def build_parts(
         embedder=embedder,
         teacher=make_teacher(config, prompts, teacher_engine, purse),
         corpus=None,
+        web=WebTeacher(read_web(config)) if config.draft.strategy == "web" else None,
         strategies={config.draft.strategy: make_strategy(config.draft.strategy, **strategy_settings(config))},
         verifiers=lambda accepted, student: verifiers_for(config, data, accepted, asked, student),
         trainer=trainer,
@@ -92,6 +94,8 @@ def check_parts(config: RunConfig, data: RunData) -> None:
 
     settings = parse_config(config.anneal)
     make_strategy(config.draft.strategy, **strategy_settings(config))
+    if config.draft.strategy == "web":
+        read_web(config)
     prompts = make_prompts(config)
     prompts.check()
     teacher = make_teacher_engine(config, None)
