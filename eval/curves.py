@@ -47,8 +47,6 @@ Bound = Literal["at_least", "at_most"]
 
 #: Differences of accuracy below this are rounding errors.
 TINY = 1e-12
-#: Bits of a ratio's logarithm; halving steps of its search.
-STEPS = 40
 #: Cells of one block of resampled items.
 CELLS = 4_000_000
 
@@ -163,8 +161,9 @@ def budget_ratio(
         raise ValueError("a budget ratio needs the same items in both arms, at least two of them")
     if not 0 < conf < 1 or draws < 1:
         raise ValueError("conf is in (0, 1), and there is at least one draw")
-    pair = _Pair(np.log2(of_a), np.log2(of_b), _weights(a, of_a), _weights(b, of_b))
-    found = pair.shift(np.array([[table.mean() for table in tables]]))
+    pair = Pair(np.log2(of_a), np.log2(of_b), _weights(a, of_a), _weights(b, of_b))
+    means = np.array([[table.mean() for table in tables]])
+    found = pair.shift(means)
     points, run_sd = resample(tables, draws, np.random.default_rng(seed))
     drawn = pair.shift(points)
     low = float(np.quantile(drawn.least, (1 - conf) / 2, method="lower"))
@@ -172,7 +171,7 @@ def budget_ratio(
     shift = float(found.least[0] + found.most[0]) / 2
     censored: Bound | None = "at_least" if found.beyond[0] else "at_most" if found.short[0] else None
     return BudgetRatio(
-        level=None if censored else float(found.level[0]),
+        level=None if censored else pair.level(means, shift),
         ratio=float(2**shift),
         low=float(2**low),
         high=float(2**high),
@@ -183,50 +182,77 @@ def budget_ratio(
     )
 
 
-class _Shifts(NamedTuple):
-    """Of many pairs of curves: the stretch of log2 ratios, whether it lies outside what is known, and the level."""
+class Shifts(NamedTuple):
+    """Of many pairs of curves: the stretch of log2 ratios, and whether the true one lies outside what is known.
+
+    All are (draws,); ``least`` and ``most`` are the same but where flat curves leave a stretch open.
+    """
 
     least: Array
     most: Array
     short: np.ndarray[Any, np.dtype[np.bool_]]
     beyond: np.ndarray[Any, np.dtype[np.bool_]]
-    level: Array
 
 
-class _Pair:
+class Pair:
     """Two arms' budgets on the log2 scale; points are (draws, budgets of a, then of b)."""
 
     def __init__(self, a: Array, b: Array, a_weights: Array, b_weights: Array) -> None:
         self.a, self.b, self.a_weights, self.b_weights = a, b, a_weights, b_weights
         self.smallest, self.largest = float(a[0] - b[-1]), float(a[-1] - b[0])
+        # Shifts at which a point of one curve meets one of the other: between two of them, all is smooth.
+        stops = np.unique(a[:, None] - b)
+        self.stops = stops[np.concatenate([[True], np.diff(stops) > 1e-9])]
+        self.stops[-1] = self.largest
 
-    def shift(self, points: Array) -> _Shifts:
-        """Where the curves' mean accuracies are equal, by halving: their difference never rises with the ratio."""
-        left = _Line(self.a, isotonic(points[:, : self.a.size], self.a_weights))
-        right = _Line(self.b, isotonic(points[:, self.a.size :], self.b_weights))
-        count = points.shape[0]
+    def shift(self, points: Array) -> Shifts:
+        """Where the curves' mean accuracies are equal; their difference never rises with the shift."""
+        a = _Line(self.a, isotonic(points[:, : self.a.size], self.a_weights))
+        b = _Line(self.b, isotonic(points[:, self.a.size :], self.b_weights))
+        stops, rows = self.stops, np.arange(points.shape[0])
+        ahead = np.stack([self._ahead(a, b, at)[0] for at in stops], axis=1)
+        # b's area less a's over the budgets in common, at the stops and halfway: a quadratic in the shift.
+        widths = np.array([self._window(at)[1] - self._window(at)[0] for at in stops])
+        middles = np.stack([np.multiply(*self._ahead(a, b, at)) for at in (stops[1:] + stops[:-1]) / 2], axis=1)
 
-        def means(at: Array) -> tuple[Array, Array]:
-            start = np.maximum(self.b[0], self.a[0] - at)
-            stop = np.maximum(start, np.minimum(self.b[-1], self.a[-1] - at))
-            return left.mean(start + at, stop + at), right.mean(start, stop)
+        def crossing(index: Array) -> Array:
+            """Where the difference falls through 0 between this stop and the next."""
+            start, stop = ahead[rows, index], ahead[rows, index + 1]
+            first, last = start * widths[index], stop * widths[index + 1]
+            bend = 2 * (first - 2 * middles[rows, index] + last)
+            slope = last - first - bend
+            # At the ends of all shifts the common budgets shrink to one, and the mean is linear where the area is not.
+            end = (index == 0) | (index == stops.size - 2)
+            over = np.where(end, start, 2 * first)
+            under = np.where(end, start - stop, np.sqrt(np.maximum(0.0, slope**2 - 4 * bend * first)) - slope)
+            share = np.clip(np.where(under > 0, over / np.where(under > 0, under, 1.0), 0.0), 0.0, 1.0)
+            return np.asarray(stops[index] + share * (stops[index + 1] - stops[index]))
 
-        def ahead(at: Array) -> Array:
-            of_a, of_b = means(at)
-            return np.asarray(of_b - of_a)
+        # Rounding must not bend "never rises".
+        ahead = np.minimum.accumulate(ahead, axis=1)
+        below, above = ahead <= TINY, ahead >= -TINY
+        beyond, short = ~below[:, -1], ~above[:, 0]
+        left = np.maximum(below.argmax(axis=1) - 1, 0)
+        right = np.minimum(above.sum(axis=1) - 1, stops.size - 2)
+        least = np.where(below[:, 0], self.smallest, np.where(beyond, self.largest, crossing(left)))
+        most = np.where(above[:, -1], self.largest, np.where(short, self.smallest, crossing(np.maximum(right, 0))))
+        return Shifts(least, most, short, beyond)
 
-        def search(limit: float) -> Array:
-            low, high = np.full(count, self.smallest), np.full(count, self.largest)
-            for _ in range(STEPS):
-                middle = (low + high) / 2
-                up = ahead(middle) > limit
-                low, high = np.where(up, middle, low), np.where(up, high, middle)
-            return (low + high) / 2
+    def level(self, points: Array, at: float) -> float:
+        """The mean accuracy of both curves, (1, budgets of both), where one is shifted by ``at``."""
+        start, stop = self._window(at)
+        line = _Line(self.b, isotonic(points[:, self.a.size :], self.b_weights))
+        return float(line.mean(start, stop)[0])
 
-        first, last = ahead(np.full(count, self.smallest)), ahead(np.full(count, self.largest))
-        least = np.where(first <= TINY, self.smallest, np.where(last > TINY, self.largest, search(TINY)))
-        most = np.where(last >= -TINY, self.largest, np.where(first < -TINY, self.smallest, search(-TINY)))
-        return _Shifts(least, most, first < -TINY, last > TINY, means((least + most) / 2)[0])
+    def _window(self, at: float) -> tuple[float, float]:
+        """The budgets of ``b``, log2, that both curves know where ``a`` is read at the shift ``at`` beyond them."""
+        start = max(float(self.b[0]), float(self.a[0]) - at)
+        return start, max(start, min(float(self.b[-1]), float(self.a[-1]) - at))
+
+    def _ahead(self, a: _Line, b: _Line, at: float) -> tuple[Array, float]:
+        """How far ``b`` is ahead in the mean, and the width of what the mean is over."""
+        start, stop = self._window(at)
+        return b.mean(start, stop) - a.mean(start + at, stop + at), stop - start
 
 
 class _Line:
@@ -238,20 +264,17 @@ class _Line:
         self.slopes = np.diff(values, axis=1) / steps
         areas = np.cumsum(steps * (values[:, 1:] + values[:, :-1]) / 2, axis=1)
         self.areas = np.concatenate([np.zeros((values.shape[0], 1)), areas], axis=1)
-        self.rows = np.arange(values.shape[0])
 
-    def mean(self, start: Array, stop: Array) -> Array:
-        """Each curve's mean from ``start`` to ``stop``, (draws,) both; its value where they are the same."""
-        (_, low), (value, high) = self._at(start), self._at(stop)
-        width = stop - start
-        wide = width > 1e-9
-        return np.where(wide, (high - low) / np.where(wide, width, 1.0), value)
+    def mean(self, start: float, stop: float) -> Array:
+        """Each curve's mean from ``start`` to ``stop``, (draws,); its value where they are the same."""
+        (value, low), (_, high) = self._at(start), self._at(stop)
+        return (high - low) / (stop - start) if stop - start > 1e-9 else value
 
-    def _at(self, x: Array) -> tuple[Array, Array]:
-        index = np.clip(np.searchsorted(self.knots, x, side="right") - 1, 0, self.knots.size - 2)
+    def _at(self, x: float) -> tuple[Array, Array]:
+        index = min(max(int(np.searchsorted(self.knots, x, side="right")) - 1, 0), self.knots.size - 2)
         over = x - self.knots[index]
-        value, slope = self.values[self.rows, index], self.slopes[self.rows, index]
-        return value + slope * over, self.areas[self.rows, index] + over * (value + slope * over / 2)
+        value, slope = self.values[:, index], self.slopes[:, index]
+        return value + slope * over, self.areas[:, index] + over * (value + slope * over / 2)
 
 
 def resample(tables: Sequence[Table], draws: int, rng: np.random.Generator) -> tuple[Array, float | None]:

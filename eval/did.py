@@ -112,9 +112,7 @@ def difference_in_differences(a: Table, b: Table, targeted: Mask, alpha: float =
     half = float(stdtrit(df, 1 - alpha / 2)) * se
     low, high = max(-2.0, difference - half), min(2.0, difference + half)
     p = float(2 * stdtr(df, -abs(difference) / se))
-    return DifferenceInDifferences(
-        difference, low, high, p, on, off, "crossed", se, df, bool(error.runs_alike)
-    )
+    return DifferenceInDifferences(difference, low, high, p, on, off, "crossed", se, df, bool(error.runs_alike))
 
 
 def _added_intervals(a: np.ndarray, b: np.ndarray, targeted: Mask, alpha: float) -> tuple[float, float]:
@@ -129,7 +127,7 @@ def _p_of_intervals(a: np.ndarray, b: np.ndarray, targeted: Mask, difference: fl
     """The largest level at which the interval holds 0, by halving on the logarithm."""
     if difference == 0:
         return 1.0
-    low, high = -30.0, 0.0
+    low, high = -15.0, 0.0  # beyond, a level is 1 to the last digit
     for _ in range(50):
         middle = (low + high) / 2
         limits = _added_intervals(a, b, targeted, 10**middle) if middle < 0 else (difference, difference)
