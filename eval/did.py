@@ -14,7 +14,8 @@ for each other. Everything in `eval.crossed` holds for weighted sums too, so the
 
 A single run on both sides has no run component: the interval adds the two groups' Newcombe intervals as in Zou and
 Donner (2008, Statistics in Medicine 27:1693-1702), and p is the level at which it first touches 0. As in
-`eval.crossed`, an arm with one run (the student before training, say) is taken as that very model.
+`eval.crossed`, an arm with one run (the student before training, say) is taken as that very model. docs/statistics.md
+has the calibration.
 """
 
 from __future__ import annotations

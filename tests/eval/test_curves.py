@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 from scipy.special import expit
@@ -119,6 +119,7 @@ def test_the_ratio_as_by_halving(of_a: tuple[int, ...], of_b: tuple[int, ...]) -
     assert 0 < found.short.mean() + found.beyond.mean() < 1
 
 
+@settings(max_examples=25, deadline=None)
 @given(c=st.floats(0.001, 1000), ratio=st.sampled_from([0.5, 1.0, 2.5]), number=st.integers(0, 5))
 def test_the_unit_of_budgets_does_not_matter(c: float, ratio: float, number: int) -> None:
     a, b = drawn(np.random.default_rng(number), ratio, items=60)
@@ -128,6 +129,7 @@ def test_the_unit_of_budgets_does_not_matter(c: float, ratio: float, number: int
     assert scaled.level == pytest.approx(plain.level)
 
 
+@settings(max_examples=25, deadline=None)
 @given(ratio=st.sampled_from([0.3, 1.0, 2.5, 20.0]), number=st.integers(0, 20))
 def test_swapped_arms_invert_the_ratio(ratio: float, number: int) -> None:
     a, b = drawn(np.random.default_rng(number), ratio, items=80)
