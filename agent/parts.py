@@ -31,6 +31,7 @@ class Parts:
     embedder: Embedder
     teacher: Teacher
     corpus: CorpusTeacher | None  # answers by retrieval, where the strategy asks for that
+    web: Teacher | None  # answers with text as it is found, where the config names some
     strategies: Mapping[str, Strategy]
     verifiers: Callable[[Sequence[Problem], Engine], Sequence[Verifier]]  # given what was accepted, and the student
     trainer: Trainer

@@ -213,10 +213,13 @@ def gather(
 
 def _writer(strategy: Strategy, parts: Parts, state: LoopState, batches: Sequence[DraftBatch]) -> Teacher:
     """Who answers the next wave. A corpus is told what was given before: that alone makes it reach deeper."""
-    if strategy.writer != "corpus":
-        return parts.teacher
-    assert parts.corpus is not None
-    return parts.corpus.beyond(given_before(state.seen, batches))
+    if strategy.writer == "corpus":
+        assert parts.corpus is not None  # wiring makes whom the strategy asks
+        return parts.corpus.beyond(given_before(state.seen, batches))
+    if strategy.writer == "web":
+        assert parts.web is not None
+        return parts.web
+    return parts.teacher
 
 
 def failed_pairs(problems: Sequence[Problem], attempts: Sequence[Attempt]) -> Failed:

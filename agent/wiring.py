@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.config import RunConfig
 from agent.corpus import check_corpus
-from agent.data import RunData
+from agent.data import RunData, read_web
 from agent.limits import Limits
 from agent.models import Purse, ServedStudent, asked_engine, local_engine, make_prompts, teacher_model
 from agent.parts import Parts
@@ -31,6 +31,7 @@ from synthesis.teachers.corpus import CorpusTeacher
 from synthesis.teachers.llm import Record
 from synthesis.teachers.neighbours import Library
 from synthesis.teachers.solutions import Distiller
+from synthesis.teachers.web import WebTeacher
 from synthesis.verification.earning import earn_place
 from training.base import Example, Trainer
 
@@ -76,6 +77,7 @@ def build_parts(
         embedder=embedder,
         teacher=make_teacher(config, prompts, teacher_engine, purse),
         corpus=make_corpus(config, data, embedder, run_dir, grader, prompts, teacher_engine, purse),
+        web=WebTeacher(read_web(config)) if config.draft.strategy == "web" else None,
         strategies={config.draft.strategy: make_strategy(config.draft.strategy, **strategy_settings(config))},
         verifiers=lambda accepted, student: verifiers_for(config, data, accepted, asked, student),
         trainer=trainer,
@@ -98,6 +100,8 @@ def check_parts(config: RunConfig, data: RunData) -> None:
     settings = parse_config(config.anneal)
     check_corpus(config, data.corpus)
     make_strategy(config.draft.strategy, **strategy_settings(config))
+    if config.draft.strategy == "web":
+        read_web(config)
     prompts = make_prompts(config)
     prompts.check()
     teacher = make_teacher_engine(config, None)

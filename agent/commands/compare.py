@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 @click.command("compare")
 @config_option
 @click.option("--arms", metavar="A,B,...", help="Strategies to run, or arms of --scores. The first meets each other.")
+@click.option("--preset", metavar="NAME", help="better-data: validated data against web-like text (draft.web).")
 @click.option("--seeds", default="3", show_default=True, metavar="N | A,B,...", help="So many seeds, or these.")
 @click.option("--budgets", metavar="N,N,...", help="Learning curves at these numbers of new examples.")
 @click.option("--curve-arms", metavar="A,B,...", help="Run only these at the further budgets. [default: all]")
+@click.option("--curve-seeds", type=click.IntRange(min=1), help="... with so many of the seeds. [default: all]")
 @click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="Rounds of every unit.")
 @click.option("--baseline", metavar="ARM", help="Compare each arm with this one instead.")
 @click.option(
@@ -128,11 +130,17 @@ def _from_scores(scores: Path, as_json: bool, options: dict[str, Any]) -> None:
 
 def _planned(options: dict[str, Any]) -> tuple[RunConfig, Design, Path, str]:
     """Config, design, folder and the command that repeats it."""
-    from agent.comparison.design import Design, parse_names, parse_numbers, parse_seeds
+    from agent.comparison.design import PRESETS, Design, parse_names, parse_numbers, parse_seeds
     from agent.config import load_config
 
-    path = options["config_path"]
-    if path is None or options["arms"] is None:
+    path, preset = options["config_path"], options["preset"]
+    if preset is not None and (preset not in PRESETS or options["arms"] is not None):
+        raise UsageError(
+            f"--preset {preset} with --arms: a preset names the arms itself; give one of the two."
+            if preset in PRESETS
+            else f"no preset {preset!r}; there is {', '.join(PRESETS)}."
+        )
+    if path is None or (options["arms"] is None and preset is None):
         raise UsageError(
             "Say what to compare: remedial compare -c CONFIG.yaml --arms targeted,random,replay --seeds 5, or results "
             "of elsewhere: remedial compare --scores FILE.csv (columns item, arm, seed, correct)."
@@ -140,7 +148,7 @@ def _planned(options: dict[str, Any]) -> tuple[RunConfig, Design, Path, str]:
     limit = options["limit"]
     limits = [] if limit is None else [f"data.{split}.limit={limit}" for split in ("probe", "dev", "test")]
     config = load_config(path, [*options["overrides"], *limits])
-    arms = parse_names(options["arms"], "--arms")
+    arms = parse_names(options["arms"], "--arms") if preset is None else PRESETS[preset]
     budgets = () if options["budgets"] is None else tuple(sorted(set(parse_numbers(options["budgets"], "--budgets"))))
     several = options["curve_arms"]
     curve_arms = () if not budgets else arms if several is None else parse_names(several, "--curve-arms")
@@ -151,6 +159,7 @@ def _planned(options: dict[str, Any]) -> tuple[RunConfig, Design, Path, str]:
         budget=budget if not budgets or budget in budgets else budgets[-1],
         budgets=budgets,
         curve_arms=curve_arms,
+        curve_seeds=options["curve_seeds"],
         rounds=options["rounds"],
         baseline=options["baseline"],
         alpha=options["alpha"],
@@ -164,6 +173,7 @@ def _command(options: dict[str, Any], design: Design, folder: Path) -> str:
     words += ["--seeds", ",".join(map(str, design.seeds)) + ("," if len(design.seeds) == 1 else "")]
     if design.budgets:
         words += ["--budgets", ",".join(map(str, design.budgets)), "--curve-arms", ",".join(design.curve_arms)]
+    words += [] if design.curve_seeds is None else ["--curve-seeds", str(design.curve_seeds)]
     words += ["--rounds", str(design.rounds), "--alpha", f"{design.alpha:g}", "-o", str(folder)]
     words += [] if design.baseline is None else ["--baseline", design.baseline]
     words += [] if options["limit"] is None else ["--limit", str(options["limit"])]

@@ -47,6 +47,7 @@ class Design:
         budget: new examples of a unit and round.
         budgets: further budgets for learning curves, ascending.
         curve_arms: the arms that are run at these too.
+        curve_seeds: with how many of the seeds, the first ones; None: all.
         rounds: of every unit.
         baseline: compare each arm with this one instead.
         alpha: error rate of all verdicts together, and of each interval.
@@ -57,6 +58,7 @@ class Design:
     budget: int
     budgets: tuple[int, ...] = ()
     curve_arms: tuple[str, ...] = ()
+    curve_seeds: int | None = None
     rounds: int = 1
     baseline: str | None = None
     alpha: float = 0.05
@@ -80,14 +82,17 @@ class Design:
 
     @property
     def units(self) -> list[Unit]:
-        """All units, seed by seed, so that a comparison stopped half-way has whole seeds."""
-        found = []
-        for seed in self.seeds:
-            found += [Unit(arm, self.budget, seed) for arm in self.arms]
-            found += [
-                Unit(arm, budget, seed) for budget in self.budgets if budget != self.budget for arm in self.curve_arms
-            ]
-        return found
+        """All units, the main budget first and seed by seed, so that one stopped half-way has whole seeds."""
+        further = [budget for budget in self.budgets if budget != self.budget]
+        return [
+            *(Unit(arm, self.budget, seed) for seed in self.seeds for arm in self.arms),
+            *(
+                Unit(arm, budget, seed)
+                for seed in self.seeds[: self.curve_seeds]
+                for budget in further
+                for arm in self.curve_arms
+            ),
+        ]
 
     @property
     def all_budgets(self) -> tuple[int, ...]:
@@ -114,6 +119,10 @@ class Design:
         return cls(**fields)
 
 
+#: Arms that are compared under a name, after the experiments of arXiv 2510.07169.
+PRESETS: dict[str, tuple[str, ...]] = {"better-data": ("replay", "web")}
+
+
 def unit_config(config: RunConfig, design: Design, unit: Unit) -> RunConfig:
     """The config of a unit: same student, teacher, data and checks; every round is kept, and mixtures weigh alike."""
     return _variant(config, design, unit.seed, unit.arm, unit.budget)
@@ -129,10 +138,12 @@ def _variant(config: RunConfig, design: Design, seed: int, arm: str, budget: int
     def changed(section: str, **values: Any) -> Any:
         return getattr(config, section).model_copy(update=values)
 
+    # What another arm needs is no part of this one's identity: an arm may be added later.
+    others = {name: None for name, writer in (("web", "web"),) if STRATEGIES[arm]().writer != writer}
     return config.model_copy(
         update={
             "seed": seed,
-            "draft": changed("draft", strategy=arm),
+            "draft": changed("draft", strategy=arm, **others),
             "allocate": changed("allocate", new_examples=budget),
             "mix": changed("mix", replay_by="tokens"),
             "decide": changed("decide", keep="always"),

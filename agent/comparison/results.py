@@ -20,7 +20,8 @@ from agent.comparison.tables import Choice, compare_tables
 from agent.config import RunConfig
 from agent.report.comparison_csv import ScoreRow, write_scores
 from agent.report.comparison_page import write_page
-from eval.crossed import Comparison, compare, difference_in_differences
+from eval.crossed import Comparison, compare
+from eval.did import DifferenceInDifferences, difference_in_differences
 from eval.scores import Scores
 from eval.stats import wilson
 from memory.store import write_atomic
@@ -105,7 +106,7 @@ def _rows(folder: Path, design: Design) -> list[ScoreRow]:
             inside = int(where.of_item[at])
             rows.append(
                 ScoreRow(
-                    item, unit.arm, str(unit.seed), right[item], unit.budget, bool(where.targeted[at]),
+                    item, unit.arm, unit.seed, bool(right[item]), unit.budget, bool(where.targeted[at]),
                     where.clusters[inside].label if inside >= 0 else None,
                 )
             )  # fmt: skip
@@ -155,7 +156,7 @@ def headline(marks: Mapping[Unit, Sequence[str]], spent: Mapping[Unit, Used], de
     )
 
 
-def _points(found: Comparison) -> dict[str, float]:
+def _points(found: Comparison | DifferenceInDifferences) -> dict[str, float]:
     return {
         "difference": 100 * found.difference, "low": 100 * found.low, "high": 100 * found.high, "p": found.p,
     }  # fmt: skip

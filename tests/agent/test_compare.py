@@ -144,9 +144,9 @@ def test_the_command(cli: Cli, scores: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--scores", broken), f"{broken}, line 2: correct is 0 or 1, not 'yes'"),
         (("--scores", scores, "--arms", "nobody,plain"), "no arm 'nobody'"),
-        (("--scores", scores, "--arms", ","), "--arms names no arm"),
+        (("--scores", scores, "--arms", ","), "--arms names nothing"),
         (("--scores", scores, "--alpha", "0.7"), "alpha"),
-        ((), "Running the arms itself comes with a later release"),
+        ((), "Say what to compare"),
     ):
         done = cli("compare", *arguments)
         assert done.returncode == 2, done.stderr

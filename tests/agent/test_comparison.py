@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from agent.comparison.design import Design, Unit, expected_effect
 from agent.comparison.reading import Used
@@ -209,8 +210,67 @@ def test_more_rounds_are_more_practice(cli: Cli, demo_config: Path, small: dict[
     assert found["arms"][0]["mean"] > small["arms"][0]["mean"]
 
 
+def web_config(demo_config: Path, folder: Path) -> Path:
+    """The demo with web-like text beside it: its replay with every second answer wrong, one row without an answer."""
+    config = yaml.safe_load(demo_config.read_text(encoding="utf-8"))
+    for part in config["data"].values():
+        if isinstance(part, dict):
+            part["path"] = str((demo_config.parent / part["path"]).resolve())
+    config["student"]["model_name_or_path"] = str(
+        (demo_config.parent / config["student"]["model_name_or_path"]).resolve()
+    )
+    rows = [json.loads(line) for line in Path(config["data"]["replay"]["path"]).read_text().splitlines()]
+    for at, row in enumerate(rows):
+        row["question"] = row["question"].replace("What is", "So what is").replace("Find", "Now find")
+        row["answer"] = "" if at == 0 else row["answer"] if at % 2 else "7"
+    folder.mkdir()
+    (folder / "web.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    config["draft"] = {"web": {"path": "web.jsonl"}}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def test_the_preset_sets_validated_data_against_web_text(cli: Cli, demo_config: Path, tmp_path: Path) -> None:
+    config = web_config(demo_config, tmp_path / "in")
+    done = cli(
+        "compare", "-c", config, "--preset", "better-data", "--seeds", "2", "-o", tmp_path / "cmp", "--json", "-q"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [arm["arm"] for arm in found["arms"]] == ["replay", "web"]
+    assert found["arms"][1]["new_examples"] == 100
+    assert found["arms"][1]["teacher_tokens"] == 0
+    assert "Equal budgets" in found["headline"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--preset", "better-data"), "draft.web.path"),
+        (("--preset", "best-data"), "no preset 'best-data'"),
+        (("--preset", "better-data", "--arms", "targeted,web"), "give one of the two"),
+    ],
+)
+def test_a_preset_that_cannot_be_run(
+    cli: Cli, demo_config: Path, tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    done = cli("compare", "-c", demo_config, *words, "-o", tmp_path / "cmp")
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_web_text_with_a_missing_column_names_the_line(cli: Cli, demo_config: Path, tmp_path: Path) -> None:
+    config = web_config(demo_config, tmp_path / "in")
+    with (tmp_path / "in" / "web.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "no question"}\n')
+    done = cli("compare", "-c", config, "--preset", "better-data", "-o", tmp_path / "cmp")
+    assert done.returncode == 2
+    assert "web.jsonl, line 1201: column 'question' is missing" in done.stderr
+
+
 WRONG: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("--arms", "targeted,retrieve"), "Did you mean 'retrieval'?"),
+    (("--arms", "targeted,randm"), "Did you mean 'random'?"),
     (("--arms", "targeted"), "needs two arms"),
     (("--arms", "targeted,targeted"), "named twice"),
     (("--arms", "targeted,random", "--baseline", "replay"), "'replay' is not among --arms"),
@@ -310,11 +370,10 @@ def test_more_seeds_find_smaller_effects() -> None:
 
 
 def test_a_design_reads_back_as_it_was_written() -> None:
-    design = Design(("targeted", "replay"), (3, 4), 100, (50, 100), ("targeted",), 2, "replay", 0.1)
+    design = Design(("targeted", "replay"), (3, 4), 100, (50, 100), ("targeted",), 1, 2, "replay", 0.1)
     assert Design.from_dict(json.loads(json.dumps(design.as_dict()))) == design
     assert [unit.name for unit in design.units] == [
-        "targeted-100-seed-3", "replay-100-seed-3", "targeted-50-seed-3",
-        "targeted-100-seed-4", "replay-100-seed-4", "targeted-50-seed-4",
+        "targeted-100-seed-3", "replay-100-seed-3", "targeted-100-seed-4", "replay-100-seed-4", "targeted-50-seed-3",
     ]  # fmt: skip
 
 
