@@ -255,9 +255,7 @@ class MixConfig(Section):
     new: float = Field(default=0.2, ge=0.0, le=1.0)
     replay: float = Field(default=0.8, ge=0.0, le=1.0)
     replay_by: Literal["examples", "tokens"] = Field(
-        default="examples",
-        description="exactly its share of examples; or, so that arms train alike, up to the tokens of as many replay "
-        "problems as the whole mixture has examples",
+        default="examples", description="its share of examples, or equal tokens for all arms"
     )
 
 
@@ -266,7 +264,7 @@ class DecideConfig(Section):
 
     keep: Literal["tested", "always"] = Field(
         default="tested",
-        description="always: no test and no guard, dev is not measured, every round is kept (for comparing arms)",
+        description="always: nothing is tested, dev is not measured (comparisons)",
     )
     alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
     guard_max_drop: float = Field(default=5.0, ge=0.0, description="points a guard may fall below the base")

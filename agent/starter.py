@@ -52,6 +52,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
         "completion_per_million": 1.5,
         "cached_per_million": 0.25,
     },
+    "draft.web": {"path": "web.jsonl"},
     "draft.retrieval": {"corpus": {"path": "corpus.jsonl"}, "index": "auto", "solutions": "corpus"},
     "verify.second_family": {"model": "another-model", "base_urls": ["http://127.0.0.1:8002/v1"]},
 }

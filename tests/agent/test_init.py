@@ -86,7 +86,7 @@ def test_what_is_commented_out_is_the_default(tmp_path: Path) -> None:
     call("init", path)
     plain = yaml.safe_load(path.read_text())
     whole = yaml.safe_load(uncommented(path.read_text()))
-    del whole["teacher"]["prices"], whole["verify"]["second_family"], whole["draft"]["retrieval"]
+    del whole["teacher"]["prices"], whole["verify"]["second_family"], whole["draft"]["retrieval"], whole["draft"]["web"]
     as_written, all_of_it = (validate(RunConfig, item, "x") for item in (plain, whole))
     assert all_of_it.model_copy(update={"anneal": {}}) == as_written.model_copy(update={"anneal": {}})
     assert parse_config(all_of_it.anneal) == parse_config(as_written.anneal)
