@@ -79,7 +79,8 @@ def test_a_second_run_pays_for_nothing_it_shares(unbroken: dict[str, Any], cli: 
     assert again.paid == again.failed
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.real)])
+@pytest.mark.real
+@pytest.mark.parametrize("kills", [20])
 def test_kill_in_the_middle_of_drafting_pays_nothing_twice(
     kills: int, unbroken: dict[str, Any], cli: Cli, tmp_path: Path
 ) -> None:

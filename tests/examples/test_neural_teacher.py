@@ -106,13 +106,13 @@ def test_the_corpus_is_the_one_it_was_trained_on(root: Path, folder: Path, tmp_p
 
 @pytest.mark.real
 def test_the_committed_teacher_is_useful_and_imperfect(root: Path, folder: Path) -> None:
-    command = [sys.executable, str(folder / "measure.py"), "--requests", "210", "--samples", "1"]
+    command = [sys.executable, str(folder / "measure.py"), "--requests", "120", "--samples", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=root)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     made, solved = found["written"], found["solved"]
-    assert made["readable, one box, answer as boxed"] >= 0.9 * 210
-    # The card's shares (42 % right, 62 % solved), less what 210 requests and another processor's sums may differ by.
-    assert 0.3 * 210 <= made["right"] <= 0.6 * 210
-    assert made["of the skill shown"] >= 0.8 * 210
+    assert made["readable, one box, answer as boxed"] >= 0.9 * 120
+    # The card's shares (42 % right, 62 % solved), less what 120 requests and another processor's sums may differ by.
+    assert 0.25 * 120 <= made["right"] <= 0.6 * 120
+    assert made["of the skill shown"] >= 0.8 * 120
     assert solved["solved greedily"] >= 0.5 * solved["problems"]
