@@ -98,10 +98,7 @@ def check_parts(config: RunConfig, data: RunData) -> None:
     from training.anneal import check_anneal, parse_config
 
     settings = parse_config(config.anneal)
-    check_corpus(config, data.corpus)
-    make_strategy(config.draft.strategy, **strategy_settings(config))
-    if config.draft.strategy == "web":
-        read_web(config)
+    check_strategy(config, data)
     prompts = make_prompts(config)
     prompts.check()
     teacher = make_teacher_engine(config, None)
@@ -123,6 +120,18 @@ def check_parts(config: RunConfig, data: RunData) -> None:
         revision=config.student.revision,
         system_prompt=config.student.system_prompt,
     )
+
+
+def check_strategy(config: RunConfig, data: RunData) -> None:
+    """What `draft.strategy` alone needs is there.
+
+    Raises:
+        UsageError: an unknown strategy, or its corpus or text is missing, malformed or empty.
+    """
+    check_corpus(config, data.corpus)
+    make_strategy(config.draft.strategy, **strategy_settings(config))
+    if config.draft.strategy == "web":
+        read_web(config)
 
 
 def base_display_name(config: RunConfig) -> str:

@@ -139,7 +139,8 @@ def _variant(config: RunConfig, design: Design, seed: int, arm: str, budget: int
         return getattr(config, section).model_copy(update=values)
 
     # What another arm needs is no part of this one's identity: an arm may be added later.
-    others = {name: None for name, writer in (("web", "web"),) if STRATEGIES[arm]().writer != writer}
+    sections = {"web": "web", "retrieval": "corpus"}
+    others = {name: None for name, writer in sections.items() if STRATEGIES[arm]().writer != writer}
     return config.model_copy(
         update={
             "seed": seed,

@@ -27,7 +27,7 @@ from agent.data import RunData, load_data
 from agent.models import CACHE
 from agent.preflight import before_spending
 from agent.progress import Progress
-from agent.wiring import check_parts
+from agent.wiring import check_parts, check_strategy
 from memory.errors import Interrupted, RemedialError, UsageError
 from memory.store import CONFIG, MANIFEST, RunFolder, write_atomic
 
@@ -43,7 +43,8 @@ def check_comparison(config: RunConfig, design: Design, folder: Path) -> RunData
     largest = config.allocate.model_copy(update={"new_examples": max(design.all_budgets)})
     data = load_data(config.model_copy(update={"allocate": largest}))
     for arm in design.arms:
-        check_parts(_with_arm(config, arm), data)
+        check_strategy(_with_arm(config, arm), data)
+    check_parts(_with_arm(config, design.arms[0]), data)
     before_spending(config, folder)
     return data
 
