@@ -19,9 +19,11 @@ from agent.data import RunData, load_data
 from agent.demo import FAMILIES, gold, problem, write_demo
 from agent.wiring import check_parts
 from memory.errors import ConfigError, DataError
-from memory.ids import normalise_text, sha256_text
+from memory.ids import normalise_text, sha256_text, statement_key
 from memory.records import Draft, DraftBatch, Exemplar, TeacherRequest
+from tests.agent.http_demo import write_http_demo
 from tests.agent.paid import call
+from tests.servers.fault_server import FaultServer, read_log
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 RETRIEVAL = ("--set", "draft.strategy=retrieval", "--set", "draft.retrieval.corpus.path=corpus.jsonl")
@@ -155,6 +157,49 @@ def test_another_corpus_is_another_run(cli: Cli, config: Path, whole: tuple[dict
     again = cli("run", "-c", elsewhere / "config.yaml", "-o", folder, "-q", *RETRIEVAL)
     assert again.returncode == 2
     assert "another" in again.stderr
+
+
+def test_the_teacher_s_model_writes_the_solutions_and_is_paid_once(cli: Cli, tmp_path: Path) -> None:
+    rows = {row["question"]: row for row in demo_corpus(600)}
+    wrong = {text for at, text in enumerate(rows) if at % 6 == 0}
+
+    def reply(content: str, body: dict[str, Any]) -> str:
+        head, statement = content.splitlines()
+        assert head == "SOLVE"
+        row = rows.get(statement)
+        if row is None or statement in wrong:  # of the replay, for the verifier's trial; or what it cannot do
+            return f"\\boxed{{{gold(statement) if row is None else 1}}}"
+        return "By the model: " + row["solution"]
+
+    log, sections = tmp_path / "log", {"strategy": "retrieval", "retrieval": {"corpus": {"path": "corpus.jsonl"}}}
+    sections["retrieval"]["solutions"] = "distill"  # type: ignore[index]
+    with FaultServer(log, ["ok"], reply=reply) as server:
+        config = write_http_demo(
+            tmp_path / "in", server.url, draft=sections, loop={"max_rounds": 1}, allocate={"new_examples": 60}
+        )
+        unsolved = [{**row, "solution": None} for row in rows.values()]
+        write_rows(config.parent / "corpus.jsonl", unsolved)
+        killed = cli("run", "-c", config, "-o", tmp_path / "run", "-q", fault="artifact.written:7")  # after drafting
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        done = cli("run", "-c", config, "-o", tmp_path / "run", "--json", "-q")
+    assert done.returncode == 0, done.stderr
+    (entry,) = json.loads(done.stdout)["rounds"]
+    assert entry["accepted"] >= 60
+    assert entry["refused"]["reply:other_answer"] >= 5
+    folder = tmp_path / "run/round-00"
+    batches = [DraftBatch.model_validate_json(line) for path in folder.glob("draft*.jsonl") for line in path.open()]
+    drafts = [draft.problem for batch in batches for draft in batch.drafts]
+    assert drafts
+    assert all(item.solution == "By the model: " + rows[item.statement]["solution"] for item in drafts)
+    tried = [item.about for batch in batches for item in batch.refusals] + [statement_key(d.statement) for d in drafts]
+    assert len(tried) == len(set(tried))
+    # A solution costs what the server counted, once, although the run was killed before the step was stored.
+    assert sum(batch.cost.prompt_tokens for batch in batches) > 0
+    asked = [line["prompt"] for line in read_log(log) if line["event"] == "asked" and line["kind"] == "ok"]
+    assert len(asked) == len(set(asked))
+    assert b"distill" in (tmp_path / "run/ledger.sqlite").read_bytes() + b"".join(
+        path.read_bytes() for path in (tmp_path / "run").glob("ledger.sqlite-wal")
+    )
 
 
 # --- what is refused before anything is spent
