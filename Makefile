@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install vllm-env http-loop quickstart test test-fast test-real lint readme student data teacher clean
+.PHONY: install vllm-env http-loop quickstart test test-fast test-real lint readme student data corpus teacher clean
 
 install: $(STAMP)
 
@@ -54,6 +54,11 @@ data: install
 
 student: data
 	$(BIN)/remedial pretrain -c examples/quickstart/pretrain.yaml --output-dir examples/quickstart/student
+
+# The corpus that the arm retrieval of examples/compare searches, and noisy text for the arm web.
+corpus: install
+	$(BIN)/python examples/compare/make_corpus.py
+	$(BIN)/python examples/compare/make_web.py
 
 # Rebuild the neural teacher of examples/neural_teacher (about half an hour on one core), and measure it.
 teacher: install

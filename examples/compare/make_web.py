@@ -10,13 +10,12 @@ problem's solution, two are as they were. Twins of measured problems are left ou
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import random
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
+
+from make_corpus import QUICKSTART, quickstart
 
 from eval.overlap import number_signatures
 from memory.ids import derive_seed
@@ -27,17 +26,6 @@ HERE = Path(__file__).resolve().parent
 SPOILED = ("wrong",) * 3 + ("step",) * 2 + ("cut", "advert", "other", "clean", "clean")
 ADVERTS = ("Click here to see more. ", "Read more on our page. ", "Best price today. ", "Sign in to see the answer. ")
 _NUMBER = re.compile(r"\d+")
-
-
-def make_data() -> ModuleType:
-    """The quickstart's own data script, by path."""
-    spec = importlib.util.spec_from_file_location("make_data", HERE.parent / "quickstart" / "make_data.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def spoil(item: Generated, other: Generated, kind: str, rng: random.Random) -> tuple[str, str]:
@@ -68,10 +56,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "web.jsonl")
     parser.add_argument("--seed", type=int, default=2)
     arguments = parser.parse_args()
-    made = make_data()
+    made = quickstart()
     writer = made.Writer()
     for split in made.SPLITS:
-        for line in (HERE.parent / "quickstart" / "data" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines():
+        for line in (QUICKSTART / "data" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             writer.twins |= number_signatures(row["question"], row["answer"])
     items = made.mix(arguments.seed, "web", arguments.size, writer, unique=False)
