@@ -149,8 +149,8 @@ def ratio(entry: Mapping[str, Any]) -> str:
 
 
 def times(value: float) -> str:
-    """``2.1``; ``0.08`` keeps two places."""
-    return f"{value:.1f}" if value >= 0.95 else f"{value:.2f}"
+    """``2.1``; what is near 1 or below keeps two places, since there they say on which side it lies."""
+    return f"{value:.1f}" if value >= 1.05 else f"{value:.2f}"
 
 
 def _ratio_limits(entry: Mapping[str, Any]) -> str:
