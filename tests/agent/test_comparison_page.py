@@ -251,7 +251,7 @@ def test_whatever_may_be_missing_or_null() -> None:
     assert "nan" not in page.text
     assert "a against b: no budget ratio can be told at the same accuracy." in page.text
     assert "a needs at most 0.50 times the examples of b to reach 50.0 % (no lower limit, up to 1.00)." in page.text
-    assert "a needs at least 2.0 times the examples of c to reach 50.0 % (from 1.0, no upper limit)." in page.text
+    assert "a needs at least 2.0 times the examples of c to reach 50.0 % (from 1.00, no upper limit)." in page.text
     assert "a needs 2.0 times the examples of d to reach 50.0 % (1.00 to at least 4.0)." in page.text
 
 
