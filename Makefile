@@ -29,7 +29,7 @@ http-loop: install vllm-env
 test: install lint test-fast test-real readme
 
 test-fast: install
-	$(BIN)/pytest -m "not real" -n 2
+	$(BIN)/pytest -m "not real" -n 2 --dist worksteal
 
 # vLLM's server on processors, for the tests that talk to a real one: an environment of its own, 3.5 GB.
 vllm-env:
