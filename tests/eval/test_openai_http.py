@@ -425,7 +425,7 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_stores_what_is_in_flight(log: Path, tmp_path: Path, root: Path) -> None:
-    with FaultServer(log, ("ok",), delay=0.2) as server:
+    with FaultServer(log, ("ok",), delay=1.0) as server:
         command = [sys.executable, "-c", CTRL_C, server.url, str(tmp_path / "c.sqlite")]
         environment = {**os.environ, "PYTHONPATH": str(root)}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
