@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install vllm-env http-loop quickstart test test-fast test-real lint readme student data corpus teacher clean
+.PHONY: install vllm-env http-loop quickstart test test-fast test-real test-servers test-parts lint readme student data corpus teacher clean
 
 install: $(STAMP)
 
@@ -35,8 +35,15 @@ test-fast: install
 vllm-env:
 	$(PYTHON) tests/servers/install_vllm.py
 
+# Side by side: what talks to real vLLM servers, which are started once, and the rest.
 test-real: install vllm-env
-	$(BIN)/pytest -m real -n 2 --dist loadgroup --durations=10
+	$(MAKE) --jobs 2 --output-sync=target test-servers test-parts
+
+test-servers:
+	$(BIN)/pytest -m real tests/servers --durations=5
+
+test-parts:
+	$(BIN)/pytest -m real --ignore tests/servers --durations=5
 
 lint: install
 	$(BIN)/ruff check .

@@ -24,10 +24,3 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data at {folder}; set REMEDIAL_SHARED to a folder that holds data/")
     return folder
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With workers (``--dist loadgroup``) keep a file's tests together, and all that use the vLLM servers."""
-    for item in items:
-        servers = ROOT / "tests" / "servers" in item.path.parents
-        item.add_marker(pytest.mark.xdist_group("servers" if servers else item.path.name))
