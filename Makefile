@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install vllm-env http-loop quickstart test test-fast test-real test-servers test-parts lint readme student data corpus teacher clean
+.PHONY: install vllm-env http-loop quickstart test test-fast test-real lint readme student data corpus teacher clean
 
 install: $(STAMP)
 
@@ -29,21 +29,14 @@ http-loop: install vllm-env
 test: install lint test-fast test-real readme
 
 test-fast: install
-	$(BIN)/pytest -m "not real" -n 2 --dist worksteal
+	$(BIN)/pytest -m "not real" -n 2
 
 # vLLM's server on processors, for the tests that talk to a real one: an environment of its own, 3.5 GB.
 vllm-env:
 	$(PYTHON) tests/servers/install_vllm.py
 
-# Side by side: what talks to real vLLM servers, which are started once, and the rest.
 test-real: install vllm-env
-	$(MAKE) --jobs 2 --output-sync=target test-servers test-parts
-
-test-servers:
-	$(BIN)/pytest -m real tests/servers --durations=5
-
-test-parts:
-	$(BIN)/pytest -m real --ignore tests/servers --durations=5
+	$(BIN)/pytest -m real --durations=10
 
 lint: install
 	$(BIN)/ruff check .

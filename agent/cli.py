@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
@@ -100,8 +99,6 @@ def check_siblings() -> None:
 
 def main() -> None:
     """Entry point of the ``remedial`` command."""
-    # Threads of torch that spin while they wait starve each other beside other work: six times slower than asleep.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # A script run by path puts its own folder first; the current folder must not shadow our siblings either.
     try:
         check_siblings()
