@@ -17,6 +17,7 @@ from types import ModuleType
 
 from eval.overlap import number_signatures
 from memory.ids import normalise_text
+from synthesis.world.base import Generated
 
 HERE = Path(__file__).resolve().parent
 QUICKSTART = HERE.parent / "quickstart"
@@ -32,6 +33,17 @@ def quickstart() -> ModuleType:
     return module
 
 
+def fresh_mix(made: ModuleType, seed: int, name: str, size: int) -> list[Generated]:
+    """Another draw of the quickstart's mix, without twins of what it measures."""
+    writer = made.Writer()
+    for split in made.SPLITS:
+        for line in (QUICKSTART / "data" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            writer.twins |= number_signatures(row["question"], row["answer"])
+    items: list[Generated] = made.mix(seed, name, size, writer, unique=False)
+    return items
+
+
 def main() -> None:
     """Write the corpus."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -40,12 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "corpus.jsonl")
     arguments = parser.parse_args()
     made = quickstart()
-    writer = made.Writer()
-    for split in made.SPLITS:
-        for line in (QUICKSTART / "data" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            writer.twins |= number_signatures(row["question"], row["answer"])
-    items = made.mix(arguments.seed, "corpus", arguments.size, writer, unique=False)
+    items = fresh_mix(made, arguments.seed, "corpus", arguments.size)
     made.write(arguments.out, items)
     distinct = len({normalise_text(item.statement) for item in items})
     print(f"{arguments.out}: {len(items)} problems, {distinct} of them different")

@@ -15,9 +15,8 @@ import random
 import re
 from pathlib import Path
 
-from make_corpus import QUICKSTART, quickstart
+from make_corpus import fresh_mix, quickstart
 
-from eval.overlap import number_signatures
 from memory.ids import derive_seed
 from synthesis.world.base import Generated
 
@@ -56,13 +55,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "web.jsonl")
     parser.add_argument("--seed", type=int, default=2)
     arguments = parser.parse_args()
-    made = quickstart()
-    writer = made.Writer()
-    for split in made.SPLITS:
-        for line in (QUICKSTART / "data" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            writer.twins |= number_signatures(row["question"], row["answer"])
-    items = made.mix(arguments.seed, "web", arguments.size, writer, unique=False)
+    items = fresh_mix(quickstart(), arguments.seed, "web", arguments.size)
     rows = []
     for index, item in enumerate(items):
         rng = random.Random(derive_seed(arguments.seed, "spoil", index))
