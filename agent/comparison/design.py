@@ -8,11 +8,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
+from agent.comparison.tables import detectable
 from agent.config import RunConfig
-from eval.power import Plan, detectable_effect
+from eval.power import Plan
 from memory.errors import UsageError
 from synthesis.strategies.table import STRATEGIES
 
@@ -20,7 +20,6 @@ from synthesis.strategies.table import STRATEGIES
 #: and the quickstart's means differ by 0.7 points from seed to seed.
 ASSUMED_DISAGREEMENT = 0.20
 ASSUMED_RUN_SD = 0.007
-POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -158,19 +157,8 @@ def expected_effect(design: Design, items: int) -> dict[str, Any]:
 
     With the disagreement and the spread of runs that are assumed above; the result's own are measured.
     """
-    plan = Plan(items, len(design.seeds), ASSUMED_DISAGREEMENT, ASSUMED_RUN_SD**2 if len(design.seeds) > 1 else 0.0)
-    effects = {
-        "one_pair": detectable_effect(plan, POWER, design.alpha),
-        "all_pairs": detectable_effect(plan, POWER, design.alpha, len(design.pairs)),
-    }
-    return {
-        "items": items,
-        "seeds": len(design.seeds),
-        "disagreement": 100 * ASSUMED_DISAGREEMENT,
-        "run_sd": 100 * ASSUMED_RUN_SD,
-        "power": POWER,
-        **{name: 100 * effect if isfinite(effect) else None for name, effect in effects.items()},
-    }
+    plan = Plan(items, len(design.seeds), ASSUMED_DISAGREEMENT, ASSUMED_RUN_SD**2)
+    return {"items": items, **detectable(plan, len(design.pairs), design.alpha)}
 
 
 def in_words(found: dict[str, Any], pairs: int) -> str:

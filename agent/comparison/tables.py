@@ -138,14 +138,19 @@ def _detectable(scores: Scores, arms: Sequence[str], pairs: int, alpha: float) -
     seeds = min(cells.shape[1] for cells in told)
     between = min(max(0.0, float(np.mean([run_variance(cells) for cells in told]))), 0.49 * apart)
     plan = Plan(len(scores.items), seeds, apart, between)
+    return detectable(plan, pairs, alpha)
+
+
+def detectable(plan: Plan, pairs: int, alpha: float) -> dict[str, Any]:
+    """What a comparison of this size would find, in points; None where even the largest difference is not found."""
     effects = {
         "one_pair": detectable_effect(plan, POWER, alpha),
         "all_pairs": detectable_effect(plan, POWER, alpha, pairs),
     }
     return {
-        "seeds": seeds,
-        "disagreement": _points(apart),
-        "run_sd": _points(between**0.5),
+        "seeds": plan.seeds,
+        "disagreement": _points(plan.disagreement),
+        "run_sd": _points(plan.run_variance**0.5),
         "power": POWER,
         **{name: _points(effect) if isfinite(effect) else None for name, effect in effects.items()},
     }
