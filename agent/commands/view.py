@@ -1,19 +1,14 @@
-"""``status``, ``report``, ``clusters`` and ``show``: they read a run folder and load no model."""
+"""``status``, ``report`` and ``show``: they read a run folder and load no model."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
+from agent.commands.options import emit, json_option
+
 run_argument = click.argument("run", required=False, type=click.Path(path_type=Path))
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, nothing else.")
-
-
-def _emit(found: Any) -> None:
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 @click.command("status")
@@ -28,7 +23,7 @@ def status_command(run: Path | None, as_json: bool) -> None:
 
     found = status(open_run(find_run(run)))
     if as_json:
-        _emit(found)
+        emit(found)
     else:
         print_status(found, Console())
 
@@ -45,27 +40,9 @@ def report_command(run: Path | None, as_json: bool) -> None:
 
     found = story(open_run(find_run(run)))
     if as_json:
-        _emit(found)
+        emit(found)
     else:
         print_story(found, Console())
-
-
-@click.command("clusters")
-@run_argument
-@click.option("--round", "round_index", type=click.IntRange(min=0), help="Round number. [default: the latest]")
-@json_option
-def clusters_command(run: Path | None, round_index: int | None, as_json: bool) -> None:
-    """Failure clusters of a round: name, size, failure rate with interval, trend, share of the budget, examples."""
-    from rich.console import Console
-
-    from agent.report.clusters import clusters, print_clusters
-    from agent.report.status import find_run, open_run
-
-    found = clusters(open_run(find_run(run)), round_index)
-    if as_json:
-        _emit(found)
-    else:
-        print_clusters(found, Console())
 
 
 @click.command("show")
@@ -81,6 +58,6 @@ def show_command(record_id: str, run: Path | None, as_json: bool) -> None:
 
     found = show(open_run(find_run(run)), record_id)
     if as_json:
-        _emit(found)
+        emit(found)
     else:
         print_record(found, Console())

@@ -20,6 +20,11 @@ def batches(run: RunFolder, stage: str) -> list[DraftBatch]:
     return [found for wave in _waves(run, stage, "draft") for found in read_records(run, stage, wave, DraftBatch)]
 
 
+def verdicts(run: RunFolder, stage: str) -> list[Verdict]:
+    """The verdicts of all finished waves of a round, in order."""
+    return [found for wave in _waves(run, stage, "verify") for found in read_records(run, stage, wave, Verdict)]
+
+
 def round_funnel(run: RunFolder, stage: str) -> list[dict[str, Any]] | None:
     """The rows of `synthesis.verification.funnel` over all waves that were verified; None where there is none."""
     verified = _waves(run, stage, "verify")
@@ -28,8 +33,7 @@ def round_funnel(run: RunFolder, stage: str) -> list[dict[str, Any]] | None:
     drafted = [
         batch for wave in verified for batch in read_records(run, stage, wave.replace("verify", "draft", 1), DraftBatch)
     ]
-    verdicts = [found for wave in verified for found in read_records(run, stage, wave, Verdict)]
-    return [asdict(row) for row in funnel(drafted, verdicts)]
+    return [asdict(row) for row in funnel(drafted, verdicts(run, stage))]
 
 
 def misconceptions(run: RunFolder, stage: str) -> dict[str, str]:
