@@ -5,6 +5,7 @@ Deterministic: the same texts and the same embedder give the same places. Says h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from agent.config import RunConfig, load_config
 from memory.embedding import PACKAGE_PREFIX, Embedder, HashingEmbedder
 from memory.errors import RemedialError
 from memory.ids import fingerprint
-from memory.index import Vectors, nearest
+from memory.index import Vectors
 from memory.store import CONFIG, RunFolder
 
 #: Distinct texts that t-SNE places; where there are more, the others stand between their neighbours among these.
@@ -27,6 +28,8 @@ TSNE_LEAST = 30
 #: Among how many placed neighbours a further text stands.
 NEIGHBOURS = 5
 PCA_DIM = 30
+#: How far apart failures with equal texts stand, and how far from their place at most, as parts of the map.
+SEED_GAP, SEED_REACH = 0.012, 0.08
 
 Places = NDArray[np.float64]
 
@@ -75,7 +78,7 @@ def _local(config: RunConfig, cache_path: Path) -> Embedder:
 
 
 def lay_out(texts: Sequence[str], embedder: Embedder, source: str, seed: int) -> Layout:
-    """Places of ``texts``; equal texts stand at one place.
+    """Places of ``texts``; equal texts stand around one place.
 
     Args:
         texts: what is embedded.
@@ -94,7 +97,22 @@ def lay_out(texts: Sequence[str], embedder: Embedder, source: str, seed: int) ->
         vectors = embedder.encode(distinct)
     places, how = _placed(vectors, seed)
     row = {text: at for at, text in enumerate(distinct)}
-    return Layout(_unit(places[[row[text] for text in texts]]), f"{how} of {source}")
+    rows = [row[text] for text in texts]
+    spread = "; failures with equal texts stand around one place" if len(distinct) < len(texts) else ""
+    return Layout(_apart(_unit(places)[rows], rows), f"{how} of {source}{spread}")
+
+
+def _apart(places: Places, rows: Sequence[int]) -> Places:
+    """Points that would hide each other, as a sunflower's seeds around their place; the first stays (Vogel, 1979)."""
+    seen: Counter[int] = Counter()
+    angle = np.pi * (3 - np.sqrt(5))
+    sizes = Counter(rows)
+    moved = places.copy()
+    for at, row in enumerate(rows):
+        turn, seen[row] = seen[row], seen[row] + 1
+        reach = min(SEED_GAP, SEED_REACH / np.sqrt(sizes[row])) * np.sqrt(turn)
+        moved[at] += reach * np.cos(turn * angle), reach * np.sin(turn * angle)
+    return np.clip(moved, 0.0, 1.0)
 
 
 @lru_cache(maxsize=4)
@@ -176,5 +194,5 @@ def _unit(places: Places) -> Places:
     low, high = np.quantile(places, 0.001, axis=0), np.quantile(places, 0.999, axis=0)
     span = float((high - low).max()) or 1.0
     middle = (low + high) / 2
-    unit: Places = np.clip((places - middle) / span * 0.96 + 0.5, 0.0, 1.0)
+    unit: Places = np.clip((places - middle) / span * 0.9 + 0.5, 0.0, 1.0)
     return unit
