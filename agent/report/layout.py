@@ -5,7 +5,6 @@ Deterministic: the same texts and the same embedder give the same places. Says h
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -77,11 +76,12 @@ def _local(config: RunConfig, cache_path: Path) -> Embedder:
     return embedder
 
 
-def lay_out(texts: Sequence[str], embedder: Embedder, source: str, seed: int) -> Layout:
-    """Places of ``texts``; equal texts stand around one place.
+def lay_out(texts: Sequence[str], names: Sequence[str], embedder: Embedder, source: str, seed: int) -> Layout:
+    """Places of ``texts``; equal texts stand around one place, each name always at the same.
 
     Args:
         texts: what is embedded.
+        names: whose text each is; a name may come again with the same text.
         embedder: makes the vectors.
         source: the embedder in words.
         seed: for which texts t-SNE places where there are more than `TSNE_TEXTS`.
@@ -98,19 +98,22 @@ def lay_out(texts: Sequence[str], embedder: Embedder, source: str, seed: int) ->
     places, how = _placed(vectors, seed)
     row = {text: at for at, text in enumerate(distinct)}
     rows = [row[text] for text in texts]
-    spread = "; failures with equal texts stand around one place" if len(distinct) < len(texts) else ""
-    return Layout(_apart(_unit(places)[rows], rows), f"{how} of {source}{spread}")
+    crowded = len(distinct) < len(set(zip(rows, names, strict=True)))
+    spread = "; failures with equal texts stand around one place" if crowded else ""
+    return Layout(_apart(_unit(places)[rows], rows, names), f"{how} of {source}{spread}")
 
 
-def _apart(places: Places, rows: Sequence[int]) -> Places:
-    """Points that would hide each other, as a sunflower's seeds around their place; the first stays (Vogel, 1979)."""
-    seen: Counter[int] = Counter()
+def _apart(places: Places, rows: Sequence[int], names: Sequence[str]) -> Places:
+    """Points that would hide each other, as a sunflower's seeds around their place (Vogel, 1979)."""
+    turns: dict[int, dict[str, int]] = {}
+    for row, name in zip(rows, names, strict=True):
+        own = turns.setdefault(row, {})
+        own.setdefault(name, len(own))
     angle = np.pi * (3 - np.sqrt(5))
-    sizes = Counter(rows)
     moved = places.copy()
-    for at, row in enumerate(rows):
-        turn, seen[row] = seen[row], seen[row] + 1
-        reach = min(SEED_GAP, SEED_REACH / np.sqrt(sizes[row])) * np.sqrt(turn)
+    for at, (row, name) in enumerate(zip(rows, names, strict=True)):
+        turn = turns[row][name]
+        reach = min(SEED_GAP, SEED_REACH / np.sqrt(len(turns[row]))) * np.sqrt(turn)
         moved[at] += reach * np.cos(turn * angle), reach * np.sin(turn * angle)
     return np.clip(moved, 0.0, 1.0)
 
@@ -190,9 +193,8 @@ def pca(vectors: Vectors, dim: int) -> Places:
 
 
 def _unit(places: Places) -> Places:
-    """Into [0, 1] on both axes, shape kept; outermost 0.2 % may be clipped so that one stray does not shrink all."""
+    """Into [0, 1], each axis by itself; the outermost 0.2 % may be clipped, so that one stray does not shrink all."""
     low, high = np.quantile(places, 0.001, axis=0), np.quantile(places, 0.999, axis=0)
-    span = float((high - low).max()) or 1.0
-    middle = (low + high) / 2
-    unit: Places = np.clip((places - middle) / span * 0.9 + 0.5, 0.0, 1.0)
+    span = np.where(high > low, high - low, 1.0)
+    unit: Places = np.clip((places - (low + high) / 2) / span * 0.9 + 0.5, 0.0, 1.0)
     return unit

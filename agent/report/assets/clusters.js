@@ -29,7 +29,7 @@ function failuresSection() {
   function draw(what) {
     for (const tab of tabs.children) tab.setAttribute('aria-pressed', String(Number(tab.dataset.round) === state.round));
     if (drawnRound !== state.round) {
-      chooser.replaceChildren(el('option', { value: -1 }, 'all clusters'), ...clustersOf(state.round).map((cluster) =>
+      put(chooser, el('option', { value: -1 }, 'all clusters'), ...clustersOf(state.round).map((cluster) =>
         el('option', { value: cluster.at }, `${line(cluster.label, 60)} (${cluster.failures})`)));
       drawnRound = state.round;
     }
@@ -60,14 +60,14 @@ function drawList(list) {
     const part = state.shown.slice(from, from + ROWS);
     const heads = await Promise.all(part.map(headOf));
     if (list.token !== own) return;
-    rows.replaceChildren(...part.map((at, n) => el('li', null,
+    put(rows, ...part.map((at, n) => el('li', null,
       el('button', { type: 'button', class: 'row', 'data-item': at, 'aria-current': String(at === state.item), onclick: () => change({ item: at }) },
         swatch(items.cluster[at]), label(whole(heads[n][0]), 160)))));
     text.textContent = part.length ? `${count(from + 1)} to ${count(from + part.length)} of ${count(state.shown.length)}` : 'none fits';
     back.disabled = from === 0;
     next.disabled = from + ROWS >= state.shown.length;
   }
-  list.replaceChildren(rows, el('div', { class: 'pager' }, back, next, text));
+  put(list, rows, el('div', { class: 'pager' }, back, next, text));
   draw();
 }
 
@@ -110,11 +110,11 @@ function clustersSection() {
     const grid = table(`${plural(rows.length, 'cluster')} of round ${state.round}`, COLUMNS, rows, { row: (c) => ({ 'aria-selected': c.at === state.cluster ? 'true' : null, class: c.at === state.cluster ? 'chosen' : null }) });
     grid.querySelectorAll('thead th').forEach((head, at) => {
       const button = el('button', { type: 'button', class: 'sort', onclick: () => { reversed = order === at && !reversed; order = at; draw(); box.querySelectorAll('.sort')[at].focus(); } }, COLUMNS[at].name, at === order ? el('span', { 'aria-hidden': 'true' }, reversed ? ' \u25b4' : ' \u25be') : '');
-      head.replaceChildren(button);
+      put(head, button);
       if (at === order) head.setAttribute('aria-sort', reversed ? 'descending' : 'ascending');
     });
     const focused = document.activeElement?.dataset?.cluster;
-    box.replaceChildren(grid);
+    put(box, grid);
     if (focused) box.querySelector(`[data-cluster="${CSS.escape(focused)}"]`)?.focus();
     drawDetail(detail);
   }
@@ -124,11 +124,11 @@ function clustersSection() {
 }
 
 function drawDetail(box) {
-  if (state.cluster < 0) { box.replaceChildren(el('p', { class: 'note' }, 'Choose a cluster to see its failures alone, on the map and here, and what was written for it.')); return; }
+  if (state.cluster < 0) { put(box, el('p', { class: 'note' }, 'Choose a cluster to see its failures alone, on the map and here, and what was written for it.')); return; }
   const at = state.cluster, own = data.clusters[at];
   const practice = el('div');
-  writtenView(at).then((view) => practice.replaceChildren(view));
-  box.replaceChildren(el('div', { class: 'card' },
+  writtenView(at).then((view) => put(practice, view));
+  put(box, el('div', { class: 'card' },
     el('h3', null, swatch(at), label(own.label, 200)),
     el('p', { class: 'meta' }, el('code', null, own.id), own.phrases.length ? [' key phrases: ', own.phrases.map((phrase, n) => [n ? ', ' : '', label(phrase, 60)])] : ''),
     own.note ? el('p', { class: 'warning' }, label(own.note, 400)) : null,

@@ -27,6 +27,10 @@ const percent = (share) => (share === null || share === undefined ? '-' : `${(10
 const signed = (x) => (x === null || x === undefined ? '-' : `${x < 0 ? '\u2212' : '+'}${Math.abs(x).toFixed(1)}`);
 const span = (low, high, show = points) => `[${show(low)}, ${show(high)}]`;
 
+// Everything in `node` anew; nothing stands for null.
+const put = (node, ...kids) => { node.replaceChildren(); return fill(node, null, kids); };
+const duration = (seconds) => (seconds < 90 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : seconds < 5400 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`);
+
 // A section with a heading that a screen reader announces.
 function section(id, title, ...kids) {
   return el('section', { id, 'aria-labelledby': `${id}-title` }, el('h2', { id: `${id}-title` }, title), ...kids);

@@ -79,7 +79,7 @@ function makeItemView() {
     if (at === drawn) return;
     drawn = at;
     if (at < 0) {
-      body.replaceChildren(el('h3', { id: 'item-title' }, 'A failure'), el('p', { class: 'note' }, 'Choose a point of the map or a line of the list to read it here.'));
+      put(body, el('h3', { id: 'item-title' }, 'A failure'), el('p', { class: 'note' }, 'Choose a point of the map or a line of the list to read it here.'));
       return;
     }
     const [head, rest] = await Promise.all([headOf(at), bodyOf(at)]);
@@ -91,7 +91,7 @@ function makeItemView() {
     practice.addEventListener('toggle', async () => {
       if (practice.open && practice.children.length === 1) practice.append(await writtenView(cluster));
     });
-    body.replaceChildren(
+    put(body, 
       el('div', { class: 'item-head' }, el('h3', { id: 'item-title' }, 'Failure ', el('code', null, items.id[at])),
         el('span', { class: 'steps' }, el('button', { type: 'button', onclick: go(-1), 'aria-label': 'previous failure' }, '\u2190'), el('button', { type: 'button', onclick: go(1), 'aria-label': 'next failure' }, '\u2192'))),
       el('p', { class: 'meta' }, swatch(cluster), el('button', { type: 'button', class: 'link', onclick: () => change({ cluster }) }, label(own.label, 80)), ` (${KINDS[data.kinds[items.kind[at]]]})`),

@@ -26,7 +26,7 @@ function start() {
   const wanted = remembered();
   select();
   const page = byId('page');
-  page.replaceChildren(...[summary(), reviewSection(), failuresSection(), clustersSection(), roundsSection(), lineageSection(), aboutSection(),
+  put(page, ...[summary(), reviewSection(), failuresSection(), clustersSection(), roundsSection(), lineageSection(), aboutSection(),
     el('div', { id: 'said', role: 'status', class: 'unseen' })].filter(Boolean));
   dress(theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'));
   if (theme === null) delete document.documentElement.dataset.theme;

@@ -12,14 +12,13 @@ function makeMap() {
   const cells = new Map();
   const CELL = 24;
 
-  const px = (at) => left + (items.x[at] / data.grid) * zoom * side();
-  const py = (at) => top + (1 - items.y[at] / data.grid) * zoom * side();
-  const side = () => Math.min(width, height);
+  const EDGE = 14; // neither axis means anything by itself, so each fills its side of the canvas
+  const px = (at) => left + (EDGE + (items.x[at] / data.grid) * (width - 2 * EDGE)) * zoom;
+  const py = (at) => top + (EDGE + (1 - items.y[at] / data.grid) * (height - 2 * EDGE)) * zoom;
 
   function fit() {
     zoom = 1;
-    left = (width - side()) / 2;
-    top = (height - side()) / 2;
+    [left, top] = [0, 0];
     draw();
   }
 
@@ -115,7 +114,7 @@ function makeMap() {
     if (at < 0) return;
     const head = await headOf(at);
     if (hovered !== at) return;
-    tip.replaceChildren(el('strong', null, swatch(items.cluster[at]), label(data.clusters[items.cluster[at]].label, 60)), el('span', { dir: 'auto' }, line(whole(head[0]), 140)));
+    put(tip, el('strong', null, swatch(items.cluster[at]), label(data.clusters[items.cluster[at]].label, 60)), el('span', { dir: 'auto' }, line(whole(head[0]), 140)));
     tip.hidden = false;
     tip.style.setProperty('left', `${Math.max(4, Math.min(x + 12, width - tip.offsetWidth - 4))}px`);
     tip.style.setProperty('top', `${y + 18 + tip.offsetHeight > height ? y - tip.offsetHeight - 10 : y + 18}px`);

@@ -5,7 +5,7 @@ let dirty = false;
 function reviewSection() {
   if (!data.live || !data.waits) return null;
   const box = el('div', null, el('p', { class: 'note' }, 'Reading ...'));
-  chunk('pending').then((pending) => box.replaceChildren(...reviewForm(pending)));
+  chunk('pending').then((pending) => put(box, ...reviewForm(pending)));
   return section('review', `Review: round ${data.waits.round} after ${data.waits.point}`, box);
 }
 
@@ -31,7 +31,7 @@ function reviewForm(pending) {
     const decided = { round: pending.round, point: pending.point, state: pending.state, clusters: [...decisions.clusters.values()], drafts: [...decisions.drafts.values()], comment: comment.value };
     const reply = await post('review', { author: author.value, decisions: decided });
     send.disabled = false;
-    said.replaceChildren(el('p', { class: reply.ok ? 'result good' : 'result bad' }, line(reply.text, 2000)));
+    put(said, el('p', { class: reply.ok ? 'result good' : 'result bad' }, line(reply.text, 2000)));
     if (reply.ok) { dirty = false; form.querySelectorAll('input, select, textarea, button').forEach((part) => { part.disabled = true; }); }
   });
   tally.textContent = 'Nothing is changed: it will be approved as it is.';

@@ -16,7 +16,7 @@ function summary() {
     ['student', line(manifest.plan?.student ?? '-', 120)],
     ['teacher', line(manifest.plan?.teacher ?? '-', 120)],
     ['failures', rounds.length ? rounds.map((round) => count(items.round.reduce((n, own) => n + (own === round), 0))).join(' \u2192 ') : '-'],
-    ['minutes', points(status.seconds / 60)],
+    ['time', duration(status.seconds)],
   ];
   const theme = el('button', { type: 'button', id: 'theme', class: 'quiet', onclick: turn }, 'theme');
   return el('header', null,
@@ -126,7 +126,7 @@ function roundCard(card) {
   if (card.dev) numbers.push(['dev accuracy', `${points(card.dev.accuracy)} % ${span(card.dev.low, card.dev.high)}`], ['against the incumbent', card.dev.difference === null ? '-' : `${signed(card.dev.difference)} ${span(card.dev.difference_low, card.dev.difference_high, signed)}`]);
   for (const [name, guard] of Object.entries(card.guards ?? {})) numbers.push([line(name, 40), `${points(guard.accuracy)} %, ${signed(guard.difference)} ${span(guard.difference_low, guard.difference_high, signed)} against the base`]);
   if (card.teacher_tokens !== undefined) numbers.push(['tokens of the teacher', count(card.teacher_tokens)], ['tokens trained', count(card.train_tokens)]);
-  numbers.push(['minutes', points(Object.values(card.seconds).reduce((a, b) => a + b, 0) / 60)]);
+  numbers.push(['time', duration(Object.values(card.seconds).reduce((a, b) => a + b, 0))]);
   const diagnosis = card.diagnosis;
   return el('article', { class: 'card round', id: `round-${card.index}`, 'aria-labelledby': `round-${card.index}-title` },
     el('h3', { id: `round-${card.index}-title` }, `Round ${card.index} `, el('span', { class: `chip ${card.decision ?? 'open'}` }, DECISIONS[card.decision] ?? 'unfinished')),
@@ -165,7 +165,7 @@ function lineageSection() {
     { name: 'in short', cell: (thread) => el('span', { class: 'short' }, label(thread.text, 200)) },
   ];
   const box = el('div');
-  const show = (n) => box.replaceChildren(table(`${plural(threads.length, 'thread')} of clusters`, columns, threads.slice(0, n)),
+  const show = (n) => put(box, table(`${plural(threads.length, 'thread')} of clusters`, columns, threads.slice(0, n)),
     threads.length > n ? el('button', { type: 'button', class: 'quiet', onclick: () => show(threads.length) }, `show all ${count(threads.length)}`) : '');
   show(25);
   return section('lineage', 'Clusters over rounds', box);
