@@ -71,8 +71,8 @@ class ClusterView(Record):
 class DraftView(Record):
     """A draft to decide about. ``objection`` says why a refused one can't be accepted by hand; None where it can.
 
-    ``withheld``: it copies a measured problem, perhaps of the sealed test; statement, solution and answer are empty, so
-    that whoever writes notes to a teacher does not read it here.
+    ``withheld``: it copies a measured problem, perhaps of the sealed test; statement, solution, answer and evidence are
+    empty, so that whoever writes notes to a teacher does not read it here.
     """
 
     id: str
@@ -222,7 +222,9 @@ def _drafts(run: RunFolder, index: int) -> tuple[DraftView, ...]:
                     answer="" if hidden else draft.problem.answer,
                     accepted=accepted,
                     reason=own.reason,
-                    checks=own.checks,
+                    checks=tuple(check.model_copy(update={"evidence": ""}) for check in own.checks)
+                    if hidden
+                    else own.checks,
                     objection=None if accepted else objection(own),
                     withheld=hidden,
                 )
