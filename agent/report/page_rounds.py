@@ -25,6 +25,7 @@ PLAIN = {
     "difficulty": "of use",
     "duplicate": "unique",
     "contamination": "clean",
+    "review": "approved",
     "policy": "accepted",
 }
 
@@ -35,12 +36,10 @@ def round_cards(run: RunFolder, rounds: Sequence[dict[str, Any]], facts: Sequenc
     for entry, own in zip(rounds, facts, strict=True):
         mixture = own.mixture
         diagnosis = own.diagnosis
-        decisions = reviews(run, own.index)
-        vetoed = sum(1 for found in decisions for item in found.decisions.drafts if item.action == "veto")
         cards.append(
             {
                 **{key: value for key, value in entry.items() if key not in ("diagnosis", "funnel", "mixture")},
-                "funnel": funnel(entry.get("funnel"), own, vetoed),
+                "funnel": funnel(entry.get("funnel"), own),
                 "mixture": None if mixture is None else {
                     "counts": mixture.counts, "requested": mixture.requested, "realised": mixture.realised,
                     "tokens": mixture.n_tokens,
@@ -49,13 +48,13 @@ def round_cards(run: RunFolder, rounds: Sequence[dict[str, Any]], facts: Sequenc
                     "k": diagnosis.k, "rule": diagnosis.k_rule, "stability": diagnosis.stability,
                     "triage": diagnosis.triage, "gone": len(diagnosis.gone),
                 },
-                "reviews": [review(found, diagnosis) for found in decisions],
+                "reviews": [review(found, diagnosis) for found in reviews(run, own.index)],
             }
         )  # fmt: skip
     return cards
 
 
-def funnel(rows: Sequence[dict[str, Any]] | None, facts: RoundFacts, vetoed: int) -> list[dict[str, Any]]:
+def funnel(rows: Sequence[dict[str, Any]] | None, facts: RoundFacts) -> list[dict[str, Any]]:
     """From drafted to trained: ``name``, ``step``, ``left``, ``lost`` by reason, and on how many it abstained."""
     if not rows:
         return []
@@ -67,11 +66,10 @@ def funnel(rows: Sequence[dict[str, Any]] | None, facts: RoundFacts, vetoed: int
     ]  # fmt: skip
     if facts.mixture is not None:
         trained = trained_drafts(facts)
-        spare = rows[-1]["left"] - len(trained) - vetoed
-        lost = {"vetoed by hand": vetoed, "more than planned": spare}
+        spare = rows[-1]["left"] - len(trained)
         found.append(
             {"name": "trained", "step": "mix", "left": len(trained),
-             "lost": {reason: n for reason, n in lost.items() if n > 0}, "abstained": 0}
+             "lost": {"more than planned": spare} if spare > 0 else {}, "abstained": 0}
         )  # fmt: skip
     return found
 

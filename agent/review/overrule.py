@@ -42,6 +42,11 @@ def objection(verdict: Verdict) -> str | None:
     return None
 
 
+def copies_measured(verdict: Verdict) -> bool:
+    """Whether the draft was found to copy a problem that is measured."""
+    return any(check.verifier == REQUIRED and check.outcome is CheckOutcome.FAIL for check in verdict.checks)
+
+
 def is_soft(check: Check) -> bool:
     """Whether a failed check can be overruled."""
     soft = SOFT.get(check.verifier, frozenset())

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from agent.allocate import allocate
 from agent.config import RunConfig, load_config
 from agent.report.reading import read_records
-from agent.review.overrule import objection
+from agent.review.overrule import copies_measured, objection
 from agent.review.revise import revise_diagnosis
 from agent.review.state import decided, stage_of, waiting, waves
 from memory.ids import derive_seed
@@ -69,7 +69,11 @@ class ClusterView(Record):
 
 
 class DraftView(Record):
-    """A draft to decide about. ``objection`` says why a refused one can't be accepted by hand; None where it can."""
+    """A draft to decide about. ``objection`` says why a refused one can't be accepted by hand; None where it can.
+
+    ``withheld``: it copies a measured problem, perhaps of the sealed test; statement, solution, answer and evidence are
+    empty, so that whoever writes notes to a teacher does not read it here.
+    """
 
     id: str
     weakness_id: str
@@ -83,6 +87,7 @@ class DraftView(Record):
     reason: str
     checks: tuple[Check, ...]
     objection: str | None
+    withheld: bool
 
 
 class Pending(Record):
@@ -205,19 +210,23 @@ def _drafts(run: RunFolder, index: int) -> tuple[DraftView, ...]:
                 if own is None:
                     continue
                 accepted = own.accepted is Accepted.YES
+                hidden = not accepted and copies_measured(own)
                 found[draft.id] = DraftView(
                     id=draft.id,
                     weakness_id=draft.weakness_id,
                     cluster=labels.get(draft.weakness_id, ""),
                     strategy=draft.strategy,
                     teacher=draft.teacher,
-                    statement=draft.problem.statement,
-                    solution=draft.problem.solution,
-                    answer=draft.problem.answer,
+                    statement="" if hidden else draft.problem.statement,
+                    solution=None if hidden else draft.problem.solution,
+                    answer="" if hidden else draft.problem.answer,
                     accepted=accepted,
                     reason=own.reason,
-                    checks=own.checks,
+                    checks=tuple(check.model_copy(update={"evidence": ""}) for check in own.checks)
+                    if hidden
+                    else own.checks,
                     objection=None if accepted else objection(own),
+                    withheld=hidden,
                 )
     order = {weakness.id: at for at, weakness in enumerate(revised.weaknesses)}
     return tuple(
