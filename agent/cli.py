@@ -28,6 +28,7 @@ COMMANDS = {
     "clusters": ("agent.commands.clusters", "Failure clusters of a round, with their trend; `clusters show ID`: one."),
     "diff": ("agent.commands.clusters", "What changed between two rounds: problems and clusters."),
     "show": ("agent.commands.view", "Any record of a run by its id: problem, attempt, cluster, draft, adapter."),
+    "export": ("agent.commands.export", "Training data, adapter and cards for other tools; failures as a map."),
     "cache": ("agent.commands.cache", "What the request cache holds of each model; prune it."),
     "eval": ("agent.commands.measure", "Measure a model, with or without an adapter, on a problem file."),
     "compare": (

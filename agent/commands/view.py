@@ -50,10 +50,15 @@ def report_command(run: Path | None, as_json: bool) -> None:
 @click.option("--run", type=click.Path(path_type=Path), help="Run folder. [default: the latest under runs/]")
 @json_option
 def show_command(record_id: str, run: Path | None, as_json: bool) -> None:
-    """Everything a run knows about the record RECORD_ID (or a unique beginning of it)."""
+    """The record RECORD_ID (or a unique beginning of it) with its lineage.
+
+    Any problem, attempt, cluster, draft, mixture or adapter; in order: problem, attempt, cluster, draft, checks,
+    mixture, adapter.
+    """
     from rich.console import Console
 
-    from agent.report.show import print_record, show
+    from agent.report.show import show
+    from agent.report.show_view import print_record
     from agent.report.status import find_run, open_run
 
     found = show(open_run(find_run(run)), record_id)
