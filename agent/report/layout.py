@@ -76,15 +76,17 @@ def _local(config: RunConfig, cache_path: Path) -> Embedder:
     return embedder
 
 
-def lay_out(texts: Sequence[str], names: Sequence[str], embedder: Embedder, source: str, seed: int) -> Layout:
+def lay_out(
+    texts: Sequence[str], embedder: Embedder, source: str, seed: int, names: Sequence[str] | None = None
+) -> Layout:
     """Places of ``texts``; equal texts stand around one place, each name always at the same.
 
     Args:
         texts: what is embedded.
-        names: whose text each is; a name may come again with the same text.
         embedder: makes the vectors.
         source: the embedder in words.
         seed: for which texts t-SNE places where there are more than `TSNE_TEXTS`.
+        names: whose text each is, where some may come again with the same text; None: each its own.
     """
     distinct = sorted(set(texts))
     if not distinct:
@@ -98,6 +100,7 @@ def lay_out(texts: Sequence[str], names: Sequence[str], embedder: Embedder, sour
     places, how = _placed(vectors, seed)
     row = {text: at for at, text in enumerate(distinct)}
     rows = [row[text] for text in texts]
+    names = names if names is not None else [str(at) for at in range(len(texts))]
     crowded = len(distinct) < len(set(zip(rows, names, strict=True)))
     spread = "; failures with equal texts stand around one place" if crowded else ""
     return Layout(_apart(_unit(places)[rows], rows, names), f"{how} of {source}{spread}")

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from agent.report.facts import probe_problems, round_facts
 from agent.report.lineage import threads
 from agent.report.packing import pack
-from agent.report.page_items import BODIES, HEADS, KINDS, GRID, cluster_rows, failures, written
+from agent.report.page_items import BODIES, GRID, HEADS, KINDS, cluster_rows, failures, written
 from agent.report.page_rounds import dev_changes, round_cards
 from agent.report.pages import asset, csp_hash, inert, render, write_html
 from agent.report.reading import rounds_of
@@ -103,7 +103,7 @@ def page_data(run: RunFolder, found: dict[str, Any], live: Live | None) -> tuple
     probe = {name: problem for name, problem in problems.items() if problem.split is Split.PROBE}
     clusters = cluster_rows(run, facts)
     failed = failures(run, facts, probe, clusters)
-    cards = round_cards(run, found["rounds"], facts)
+    cards = round_cards(found["rounds"], facts)
     parts: dict[str, Any] = {}
     for at in range(0, len(failed.heads), HEADS):
         parts[f"h{at // HEADS}"] = failed.heads[at : at + HEADS]

@@ -105,7 +105,7 @@ def failures(
     embedder, source = run_embedder(run) if texts else (None, "")
     if embedder is None:
         return Failures(columns, heads, bodies, "no failures")
-    layout = lay_out(texts, columns["id"], embedder, source, seed=0)
+    layout = lay_out(texts, embedder, source, 0, columns["id"])
     grid = (layout.places * GRID).round().astype(int)
     columns["x"], columns["y"] = grid[:, 0].tolist(), grid[:, 1].tolist()
     what = "question and first wrong answer" if config.embed_wrong_answer else "question"

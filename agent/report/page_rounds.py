@@ -10,9 +10,7 @@ from typing import Any
 
 from agent.report.facts import RoundFacts
 from agent.report.reading import read_records
-from agent.review.state import decided
-from memory.records import Accepted, Attempt, Diagnosis, Measurement, Origin, Outcome, Problem
-from memory.reviews import ClusterDecision, Point, ReviewRecord
+from memory.records import Accepted, Attempt, Measurement, Origin, Outcome, Problem
 from memory.store import RunFolder
 
 #: What a stage of the verification funnel leaves, in the words of the page.
@@ -30,7 +28,7 @@ PLAIN = {
 }
 
 
-def round_cards(run: RunFolder, rounds: Sequence[dict[str, Any]], facts: Sequence[RoundFacts]) -> list[dict[str, Any]]:
+def round_cards(rounds: Sequence[dict[str, Any]], facts: Sequence[RoundFacts]) -> list[dict[str, Any]]:
     """One dictionary a round, made from `agent.report.story`'s; regressions come before what was solved."""
     cards = []
     for entry, own in zip(rounds, facts, strict=True):
@@ -48,7 +46,6 @@ def round_cards(run: RunFolder, rounds: Sequence[dict[str, Any]], facts: Sequenc
                     "k": diagnosis.k, "rule": diagnosis.k_rule, "stability": diagnosis.stability,
                     "triage": diagnosis.triage, "gone": len(diagnosis.gone),
                 },
-                "reviews": [review(found, diagnosis) for found in reviews(run, own.index)],
             }
         )  # fmt: skip
     return cards
@@ -88,41 +85,6 @@ def trained_drafts(facts: RoundFacts) -> set[str]:
             if accepted or draft.problem.id not in found:
                 found[draft.problem.id] = draft.id
     return set(found.values())
-
-
-def reviews(run: RunFolder, index: int) -> list[ReviewRecord]:
-    """What a person decided in a round, in order."""
-    return [found for point in Point if (found := decided(run, index, point)) is not None]
-
-
-def review(record: ReviewRecord, diagnosis: Diagnosis | None) -> dict[str, Any]:
-    """A review in words; clusters are named by the label they had."""
-    labels = {item.id: item.label for item in diagnosis.weaknesses} if diagnosis is not None else {}
-    decisions = record.decisions
-    lines = [_cluster_line(item, labels) for item in decisions.clusters]
-    lines += [
-        {"about": item.id, "text": {"veto": "vetoed", "accept": "accepted by hand", "keep": "kept"}[item.action]}
-        for item in decisions.drafts
-    ]
-    return {
-        "id": record.id, "time": record.time, "author": record.author, "point": decisions.point.value,
-        "comment": decisions.comment, "lines": lines,
-    }  # fmt: skip
-
-
-def _cluster_line(item: ClusterDecision, labels: Mapping[str, str]) -> dict[str, str]:
-    said = []
-    if item.action == "drop":
-        said.append("dropped")
-    if item.action == "merge" and item.into is not None:
-        said.append(f"merged into {labels.get(item.into, item.into)}")
-    if item.label is not None:
-        said.append(f"renamed to {item.label}")
-    if item.weight is not None:
-        said.append(f"weight {item.weight:g}")
-    if item.note is not None:
-        said.append(f"note to the teacher: {item.note}")
-    return {"about": labels.get(item.id, item.id), "text": "; ".join(said) or "kept"}
 
 
 def dev_changes(

@@ -131,7 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True  # a body that is refused is not read
         if not self._allowed():
             return
-        if not hmac.compare_digest(self.headers.get("X-Remedial-Token", "").encode(), self.server.session.token.encode()):
+        if not hmac.compare_digest(
+            self.headers.get("X-Remedial-Token", "").encode(), self.server.session.token.encode()
+        ):
             self._json(HTTPStatus.FORBIDDEN, {"text": "The session's secret is missing or wrong; reload the page."})
             return
         origin = self.headers.get("Origin")

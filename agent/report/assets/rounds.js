@@ -115,10 +115,27 @@ function mixtureView(mixture) {
     el('p', null, names.map((name, n) => [n ? ', ' : '', el('b', null, count(mixture.counts[name])), ` ${name} (${(100 * (mixture.realised[name] ?? 0)).toFixed(1)} %, asked for ${(100 * (mixture.requested[name] ?? 0)).toFixed(1)} %)`])));
 }
 
+// What a person decided, in words; clusters by the names they had.
+function decisionsOf(review) {
+  const named = (id) => data.clusters.find((own) => own.id === id)?.label ?? id;
+  const lines = review.clusters.map((own) => {
+    const said = [];
+    if (own.action === 'drop') said.push('dropped');
+    if (own.action === 'merge') said.push(['merged into ', label(named(own.into), 80)]);
+    if (own.label !== null) said.push(['renamed to ', label(own.label, 200)]);
+    if (own.weight !== null) said.push(`weight ${own.weight}`);
+    if (own.note !== null) said.push(['note to the teacher: ', label(own.note, 600)]);
+    return [label(named(own.id), 80), ': ', said.map((part, n) => [n ? '; ' : '', part])];
+  });
+  const drafts = review.drafts.map((own) => [el('code', null, own.id), own.action === 'veto' ? ': vetoed' : ': accepted by hand']);
+  return [...lines, ...drafts];
+}
+
 function reviewView(review) {
+  const lines = decisionsOf(review);
   return el('div', { class: 'review' }, el('h4', null, `Review after ${review.point}`), el('p', { class: 'meta' }, label(review.author, 200), `, ${line(review.time, 40)}`),
     review.comment ? prose(review.comment) : null,
-    review.lines.length ? el('ul', null, review.lines.slice(0, 200).map((entry) => el('li', null, label(entry.about, 100), ': ', label(entry.text, 600)))) : el('p', null, 'Approved as it was.'));
+    lines.length ? el('ul', null, lines.slice(0, 200).map((own) => el('li', null, own))) : el('p', null, 'Approved as it was.'));
 }
 
 function roundCard(card) {
