@@ -178,26 +178,29 @@ def test_hostile_texts_are_only_texts(tab: Open, tmp_path: Path) -> None:
         for more in page.locator("#item-body button:has-text('show all')").all():
             if more.is_visible():
                 more.click()
-    shown.page.fill("#search", "ansi before")
-    shown.until("document.getElementById('tally').textContent === '1 failure'")
-    page.click(".row >> nth=0")
+
+    def read(words: str) -> None:
+        """Find the one failure with these words, and open it."""
+        page.fill("#search", words)
+        shown.until(
+            "document.getElementById('tally').textContent === '1 failure' && "
+            "document.querySelectorAll('.row').length === 1 && "
+            f"document.querySelector('.row').innerText.startsWith('{words}')"
+        )
+        page.click(".row >> nth=0")
+
+    read("ansi before")
     shown.until("document.querySelector('#item-body .hidden-char')?.textContent === 'U+001B'")
-    page.fill("#search", "right to left")
-    shown.until("document.getElementById('tally').textContent === '1 failure'")
-    page.click(".row >> nth=0")
+    read("right to left")
     shown.until("[...document.querySelectorAll('#item-body .hidden-char')].some((own) => own.textContent === 'U+202E')")
     assert "\u202e" not in page.evaluate("document.body.innerText")
-    page.fill("#search", "latex")
-    shown.until("document.getElementById('tally').textContent === '1 failure'")
-    page.click(".row >> nth=0")
-    page.wait_for_selector("#item-body math")
+    read("latex")
+    shown.until("document.querySelector('#item-body math') !== null")
     assert page.locator("#item-body a, #item-body img, #item-body script").count() == 0
-    page.fill("#search", "line xxxx")
-    shown.until("document.getElementById('tally').textContent === '1 failure'")
     started = page.evaluate("performance.now()")
-    page.click(".row >> nth=0")
+    read("line xxxx")
     shown.until("document.querySelector('#item-body').innerText.includes('show all 1,000,005 characters')")
-    assert page.evaluate("performance.now()") - started < 3000
+    assert page.evaluate("performance.now()") - started < 5000
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     assert page.evaluate("window.pwned") is None
     assert shown.requests == [(tmp_path / "report.html").as_uri()]

@@ -2,7 +2,7 @@
 // bounded, and LaTeX becomes MathML by KaTeX without trust.
 
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
-const FIRST = 2500, MORE = 100000, MATHS_WHOLE = 20000;
+const FIRST = 2500, MORE = 50000, MATHS_WHOLE = 20000;
 const MATHS_LONGEST = 1500, MATHS_MOST = 60, MATHS_MS = 250, BRACES = 150;
 // Definitions can expand without end, links and images are nobody's business here.
 const FORBIDDEN = /\\(?:[gex]?def|let|futurelet|(?:new|renew|provide)command|global|long|href|url|html|include|char|verb)/;
@@ -14,7 +14,7 @@ const isHidden = (char) => char !== '\n' && char !== '\t';
 function line(value, limit = 200) {
   const text = String(value ?? '');
   const cut = text.length > limit ? `${text.slice(0, limit)}\u2026` : text;
-  return cut.replace(/\s+/gu, ' ').replace(HIDDEN, (char) => `\u2039${code(char)}\u203a`);
+  return cut.replace(/\s+/gu, ' ').replace(HIDDEN, (char) => `[${code(char)}]`);
 }
 
 const label = (value, limit) => el('bdi', { dir: 'auto' }, line(value, limit));
@@ -32,7 +32,7 @@ function marked(text) {
   return found;
 }
 
-const plainly = (text) => text.replace(HIDDEN, (char) => (isHidden(char) ? `\u2039${code(char)}\u203a` : char));
+const plainly = (text) => text.replace(HIDDEN, (char) => (isHidden(char) ? `[${code(char)}]` : char));
 
 // The end of a group that opens with a brace at `from`, or -1.
 function closing(text, from) {
