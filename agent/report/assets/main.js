@@ -34,6 +34,7 @@ function start() {
   listeners.push(remember);
   follow();
   document.documentElement.dataset.ready = 'true';
+  requestAnimationFrame(() => performance.mark('drawn'));
 }
 
 start();

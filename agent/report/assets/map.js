@@ -53,19 +53,21 @@ function makeMap() {
       if (x > -9 && y > -9 && x < width + 9 && y < height + 9) context.fillRect(x - dot / 2, y - dot / 2, dot, dot);
     }
     const shapes = SHAPES.map((path) => new Path2D(path));
+    const tiny = size < 0.6; // then no shape can be told from a square, which is drawn much faster
+    context.globalAlpha = state.shown.length > 4000 ? 0.75 : 0.9;
     for (const [cluster, members] of groups) {
       const all = new Path2D();
+      context.fillStyle = ink[`--a${colourOf(cluster)}`];
       for (const at of members) {
         const x = px(at), y = py(at);
         if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
-        all.addPath(shapes[shapeOf(cluster)], new DOMMatrix([size, 0, 0, size, x, y]));
+        if (tiny) context.fillRect(x - 4 * size, y - 4 * size, 8 * size, 8 * size);
+        else all.addPath(shapes[shapeOf(cluster)], new DOMMatrix([size, 0, 0, size, x, y]));
         const cell = `${Math.floor(x / CELL)},${Math.floor(y / CELL)}`;
         if (!cells.has(cell)) cells.set(cell, []);
         cells.get(cell).push(at);
       }
-      context.globalAlpha = state.shown.length > 4000 ? 0.75 : 0.9;
-      context.fillStyle = ink[`--a${colourOf(cluster)}`];
-      context.fill(all);
+      if (!tiny) context.fill(all);
       if (size > 0.8) { context.strokeStyle = ink['--page']; context.lineWidth = 0.8; context.stroke(all); }
     }
     context.globalAlpha = 1;
