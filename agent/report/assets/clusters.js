@@ -99,22 +99,23 @@ function clustersSection() {
   if (!data.clusters.length) return null;
   const box = el('div');
   const detail = el('div', { id: 'cluster-detail' });
-  let order = 1, reversed = false, drawn = '';
+  let order = 1, reversed = false, drawn = '', limit = 40;
   function draw() {
-    const key = `${state.round} ${state.cluster} ${order} ${reversed}`;
+    const key = `${state.round} ${state.cluster} ${order} ${reversed} ${limit}`;
     if (key === drawn) return;
     drawn = key;
     const rows = clustersOf(state.round);
     const by = COLUMNS[order].key;
     rows.sort((a, b) => (by(a) < by(b) ? -1 : by(a) > by(b) ? 1 : a.at - b.at) * (reversed ? -1 : 1));
-    const grid = table(`${plural(rows.length, 'cluster')} of round ${state.round}`, COLUMNS, rows, { row: (c) => ({ 'aria-selected': c.at === state.cluster ? 'true' : null, class: c.at === state.cluster ? 'chosen' : null }) });
+    const short = rows.filter((c, n) => n < limit || c.at === state.cluster);
+    const grid = table(`${plural(rows.length, 'cluster')} of round ${state.round}`, COLUMNS, short, { row: (c) => ({ 'aria-selected': c.at === state.cluster ? 'true' : null, class: c.at === state.cluster ? 'chosen' : null }) });
     grid.querySelectorAll('thead th').forEach((head, at) => {
       const button = el('button', { type: 'button', class: 'sort', onclick: () => { reversed = order === at && !reversed; order = at; draw(); box.querySelectorAll('.sort')[at].focus(); } }, COLUMNS[at].name, at === order ? el('span', { 'aria-hidden': 'true' }, reversed ? ' \u25b4' : ' \u25be') : '');
       put(head, button);
       if (at === order) head.setAttribute('aria-sort', reversed ? 'descending' : 'ascending');
     });
     const focused = document.activeElement?.dataset?.cluster;
-    put(box, grid);
+    put(box, grid, short.length < rows.length ? el('button', { type: 'button', class: 'quiet', onclick: () => { limit = Infinity; draw(); } }, `show all ${count(rows.length)} clusters`) : null);
     if (focused) box.querySelector(`[data-cluster="${CSS.escape(focused)}"]`)?.focus();
     drawDetail(detail);
   }

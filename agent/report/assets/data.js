@@ -1,5 +1,6 @@
 // What the page knows. The index is read at once; chunks are unpacked when something in them is looked at.
 
+performance.mark('begun');
 const data = JSON.parse(byId('index').textContent);
 const items = data.items;
 const total = items.id.length;
