@@ -132,6 +132,7 @@ def aim(state: LoopState, parts: Parts, step: StepRunner, index: int, engine: En
             Aim(weakness, tuple(failed[name] for name in weakness.problem_ids)) for weakness in reviewed.weaknesses
         ),
         losses={item.problem_id: item.loss for item in losses},
+        dropped=frozenset(failed_in(diagnosis)) - failed_in(reviewed),
     )
     return Aimed(diagnosis, tuple(strategy.aims(view, derive_seed(step.seed, step.stage, "aims"))), steering)
 
@@ -246,6 +247,11 @@ def _writer(strategy: Strategy, parts: Parts, state: LoopState, batches: Sequenc
         assert parts.web is not None
         return parts.web
     return parts.teacher
+
+
+def failed_in(diagnosis: Diagnosis) -> set[str]:
+    """The failed problems in the clusters of a diagnosis."""
+    return {name for weakness in diagnosis.weaknesses for name in weakness.problem_ids}
 
 
 def failed_pairs(problems: Sequence[Problem], attempts: Sequence[Attempt]) -> Failed:
