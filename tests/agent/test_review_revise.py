@@ -5,8 +5,20 @@ import pytest
 from agent.allocate import allocate
 from agent.review.overrule import objection
 from agent.review.revise import by_hand, revise_diagnosis, revise_verdicts, vetoed
+from agent.round import after_review, within_quota
 from eval.stats import wilson
-from memory.records import Accepted, Check, CheckOutcome, Diagnosis, Trend, Verdict, Weakness
+from memory.records import (
+    Accepted,
+    Check,
+    CheckOutcome,
+    Diagnosis,
+    Draft,
+    Problem,
+    Split,
+    Trend,
+    Verdict,
+    Weakness,
+)
 from memory.reviews import ClusterDecision, Decisions, DraftDecision, Point
 
 
@@ -130,3 +142,28 @@ def test_vetoed_and_accepted_verdicts_keep_their_checks() -> None:
     wrong = verdict(("algebra", FAIL, "false_equation")).model_copy(update={"draft_id": "d-2"})
     with pytest.raises(ValueError, match="cannot be overruled"):
         revise_verdicts([wrong], asked)
+
+
+def test_vetoed_drafts_stay_known_and_chosen_ones_come_first() -> None:
+    drafts = [
+        Draft.make(
+            problem=Problem.make(f"What is {at}+1?", str(at + 1), source="t", split=Split.SYNTHETIC), prompt_hash="h",
+            weakness_id="w-1", strategy="targeted", teacher="t", seed=0,
+        )
+        for at in range(6)
+    ]  # fmt: skip
+    drafts.sort(key=lambda item: item.id)
+    words = [Accepted.YES] * 4 + [Accepted.NO] * 2
+    checks = (Check(verifier="difficulty", version="1", outcome=FAIL, reason="too_easy"),)
+    verdicts = [
+        Verdict(draft_id=draft.id, accepted=word, checks=() if word is Accepted.YES else checks)
+        for draft, word in zip(drafts, words, strict=True)
+    ]
+    actions = (DraftDecision(id=drafts[0].id, action="veto"), DraftDecision(id=drafts[5].id, action="accept"))
+    reviewed = revise_verdicts(verdicts, Decisions(round=1, point=Point.VERIFY, state="s", drafts=actions))
+    accepted, known = after_review(drafts, reviewed)
+    assert accepted == [*drafts[1:4], drafts[5]]
+    assert known == [*drafts[:4], drafts[5]]
+    first = {found.draft_id for found in reviewed if by_hand(found)}
+    assert within_quota(accepted, {"w-1": 2}, first) == (drafts[5].problem, drafts[1].problem)
+    assert within_quota(accepted, {"w-1": 2}) == (drafts[1].problem, drafts[2].problem)
