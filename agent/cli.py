@@ -21,6 +21,7 @@ COMMANDS = {
     "preview": ("agent.commands.preview", "One cluster, three problems, the first prompt, the tokens of a round."),
     "run": ("agent.commands.run", "Start an improvement loop, or go on with it."),
     "resume": ("agent.commands.run", "Go on with an interrupted run."),
+    "review": ("agent.commands.review", "Look at what a paused run waits for; keep, change or refuse it."),
     "demo": ("agent.commands.run", "Run three rounds on scripted parts, in seconds: no model, no download."),
     "status": ("agent.commands.view", "Rounds, decisions and the sealed test of a run."),
     "report": ("agent.commands.view", "The whole story of a run: rounds, clusters, refusals, guards, time."),

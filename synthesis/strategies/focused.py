@@ -45,7 +45,7 @@ class Focused(Targeted):
 def gaps_of(view: View) -> set[str]:
     """Ids of the failed problems whose loss is above that of `SOLVED_BELOW` of the solved ones."""
     failed = {problem.id for aim in view.clusters for problem, _ in aim.shown}
-    solved = sorted(view.losses[problem.id] for problem in view.problems if problem.id not in failed)
+    solved = sorted(view.losses[problem.id] for problem in view.problems if problem.id not in failed | view.dropped)
     threshold = solved[math.ceil(SOLVED_BELOW * len(solved)) - 1] if solved else -math.inf
     return {name for name in failed if view.losses[name] > threshold} or failed
 

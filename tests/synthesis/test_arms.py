@@ -108,6 +108,13 @@ def test_focused_aims_at_every_failure_where_none_stands_out_or_nothing_was_solv
     assert make_strategy("focused").aims(hopeless, 0) == list(CLUSTERS)
 
 
+def test_focused_does_not_take_what_a_person_dropped_for_solved() -> None:
+    of_b = frozenset(item.id for item in PROBE[8:12])  # a failed cluster of losses 1, which are no solved problems'
+    kept = (CLUSTERS[0], CLUSTERS[2])
+    view = View(problems=VIEW.problems, clusters=kept, losses=losses(p0=0.3, p1=0.01), dropped=of_b)
+    assert shown(make_strategy("focused").aims(view, 0)) == {item.id for item in (PROBE[0], *PROBE[2:8], *PROBE[12:15])}
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_shuffled_gives_no_cluster_its_own_failures_and_shows_all_of_them(seed: int) -> None:
     aims = make_strategy("shuffled").aims(VIEW, seed)
