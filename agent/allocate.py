@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from memory.errors import ConfigError
@@ -26,6 +26,7 @@ def allocate(
     strategy: str,
     round_index: int,
     min_per_cluster: int,
+    weights: Mapping[str, float] | None = None,
 ) -> Allocation:
     """One allotment for each cluster, in the order given; together exactly ``budget``.
 
@@ -36,6 +37,7 @@ def allocate(
         strategy: the name of the strategy that shall write them.
         round_index: the round.
         min_per_cluster: what every cluster gets at least; lowered to an equal share where the budget is too small.
+        weights: factors of the clusters' claims by id, above 0, where a review gave some.
 
     Without clusters there is nothing to spend on: no allotment and a budget of 0.
 
@@ -48,7 +50,9 @@ def allocate(
         raise ConfigError(f"allocate: budget {budget} and min_per_cluster {min_per_cluster} must not be negative.")
     if not weaknesses:
         return Allocation(round=round_index, method=method, budget=0, allotments=())
-    claims = [ALLOCATORS[method](weakness) for weakness in weaknesses]
+    factors = weights or {}
+    # Through its decimal text, so that 0.1 is a tenth: what a person wrote, not its nearest float.
+    claims = [ALLOCATORS[method](item) * Fraction(str(factors.get(item.id, 1))) for item in weaknesses]
     names = [weakness.id for weakness in weaknesses]
     amounts = _with_minimum(claims, names, budget, min(min_per_cluster, budget // len(weaknesses)))
     return Allocation(
@@ -61,7 +65,7 @@ def allocate(
     )
 
 
-def largest_remainder(claims: Sequence[int], names: Sequence[str], total: int) -> list[int]:
+def largest_remainder(claims: Sequence[int | Fraction], names: Sequence[str], total: int) -> list[int]:
     """Whole numbers in proportion to the claims that sum to ``total`` (Hamilton's method); ties go by name.
 
     All claims zero are taken as all equal.
@@ -77,7 +81,7 @@ def largest_remainder(claims: Sequence[int], names: Sequence[str], total: int) -
     return amounts
 
 
-def _with_minimum(claims: Sequence[int], names: Sequence[str], budget: int, least: int) -> list[int]:
+def _with_minimum(claims: Sequence[int | Fraction], names: Sequence[str], budget: int, least: int) -> list[int]:
     """In proportion to the claims, but ``least`` for those whose share is smaller; the others share the rest."""
     raised: set[int] = set()
     while True:

@@ -20,7 +20,7 @@ from memory.strict import load
 WITHOUT_EFFECT = frozenset(
     {"path", "model_name_or_path", "prompts_dir", "cache", "base_urls", "api_key_env", "timeout", "max_retries"}
     | {"max_concurrency", "adapter_dir_on_server", "prices", "max_train_tokens", "max_teacher_tokens"}
-    | {"max_requests", "max_wall_hours", "max_failed_share"}
+    | {"max_requests", "max_wall_hours", "max_failed_share", "num_workers"}
 )
 
 
@@ -57,6 +57,7 @@ class StudentConfig(Served):
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     device: str = "auto"
     num_threads: int = Field(default=1, ge=1)
+    num_workers: int = Field(default=1, ge=1, description="processes that answer side by side on a processor")
     batch_tokens: int = Field(default=32768, ge=64, description="rows x (prompt + new tokens) of one batch")
     max_new_tokens: int = Field(default=512, ge=1)
     system_prompt: str | None = None

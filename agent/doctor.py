@@ -97,11 +97,11 @@ def _cores(config: RunConfig | None, found: Findings) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
     found.ok("cores", f"{cores} for this process; OMP_NUM_THREADS is {threads}.")
-    if config is not None and config.student.num_threads > cores:
+    if config is not None and config.student.num_threads * config.student.num_workers > cores:
         found.problem(
             "student.num_threads",
-            f"{config.student.num_threads} threads on {cores} cores make torch several times slower; "
-            f"set {cores} or less.",
+            f"{config.student.num_threads} threads in {config.student.num_workers} processes on {cores} cores make "
+            f"torch several times slower; let num_threads times num_workers be {cores} or less.",
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from agent.config import RunConfig
 from agent.limits import Limits
+from agent.review.gate import Gate
 from eval.benchmarks.base import Benchmark
 from eval.engines.base import Engine
 from memory.embedding import Embedder
@@ -40,6 +41,7 @@ class Parts:
     limits: Limits
     within: Callable[[str, str], AbstractContextManager[None]]  # says to which stage and step spending belongs
     donors: tuple[RunFolder, ...] = ()  # runs whose equal steps are taken over
+    gate: Gate = field(default_factory=Gate)  # where a person looks before a round goes on
 
     @property
     def guards(self) -> tuple[Benchmark, ...]:

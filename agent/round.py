@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.decide import decide, keep_always
 from agent.parts import LoopState, Parts
+from agent.review.revise import Steering, by_hand, vetoed
 from agent.step import StepRunner, Verb
 from agent.verbs import ALLOCATE, ANNEAL, DIAGNOSE, DRAFT, GUARD, LOSSES, MEASURE, MIX, PROBE, VERIFY, Failed, Loss
 from eval.engines.base import Engine, Sampling
@@ -48,7 +49,7 @@ def run_round(state: LoopState, parts: Parts, step: StepRunner, index: int) -> t
     aimed = aim(state, parts, step, index, engine)
     if aimed.diagnosis is not None and not aimed.diagnosis.weaknesses:
         return _nothing_failed(state, parts, step, index, aimed.diagnosis)
-    harvest = gather(state, parts, step, aimed.aims, index, engine)
+    harvest = gather(state, parts, step, aimed, index, engine)
     new = (*state.pool, *harvest.trained) if parts.trains_from_base else harvest.trained
     (mixture,) = step(MIX, new, parts.replay, config.mix.new, config.mix.replay, _weighed(parts, state))
     start = parts.base if parts.trains_from_base else state.student
@@ -91,7 +92,7 @@ def run_round(state: LoopState, parts: Parts, step: StepRunner, index: int) -> t
         dev=dev if decision.keep else state.dev,
         base_guards=state.base_guards,
         pool=(*state.pool, *harvest.trained) if decision.keep else state.pool,
-        seen=(*state.seen, *harvest.accepted),
+        seen=(*state.seen, *harvest.known),
         diagnosis=aimed.diagnosis,
         history=[*state.history, record],
     )
@@ -99,10 +100,14 @@ def run_round(state: LoopState, parts: Parts, step: StepRunner, index: int) -> t
 
 @dataclass(frozen=True)
 class Aimed:
-    """What a round's budget goes to, and the diagnosis it rests on; None where the strategy asks for nothing."""
+    """What a round's budget goes to, and the diagnosis it rests on; None where the strategy asks for nothing.
+
+    ``diagnosis`` is as it was found, for the next round to be matched with; ``aims`` and ``steering`` are as reviewed.
+    """
 
     diagnosis: Diagnosis | None
     aims: tuple[Aim, ...]
+    steering: Steering = field(default_factory=Steering)
 
 
 def aim(state: LoopState, parts: Parts, step: StepRunner, index: int, engine: Engine) -> Aimed:
@@ -116,6 +121,7 @@ def aim(state: LoopState, parts: Parts, step: StepRunner, index: int, engine: En
     (diagnosis,) = step(DIAGNOSE, problems, attempts, parts.embedder, config.diagnose, index, state.diagnosis)
     if not diagnosis.weaknesses:
         return Aimed(diagnosis, ())
+    reviewed, steering = parts.gate.diagnosis(step.run, index, diagnosis)
     losses: Sequence[Loss] = ()
     if strategy.needs_losses:
         losses = step(LOSSES, parts.trainer, state.student, state.student.sha256, problems)
@@ -123,11 +129,11 @@ def aim(state: LoopState, parts: Parts, step: StepRunner, index: int, engine: En
     view = View(
         problems=tuple(problems),
         clusters=tuple(
-            Aim(weakness, tuple(failed[name] for name in weakness.problem_ids)) for weakness in diagnosis.weaknesses
+            Aim(weakness, tuple(failed[name] for name in weakness.problem_ids)) for weakness in reviewed.weaknesses
         ),
         losses={item.problem_id: item.loss for item in losses},
     )
-    return Aimed(diagnosis, tuple(strategy.aims(view, derive_seed(step.seed, step.stage, "aims"))))
+    return Aimed(diagnosis, tuple(strategy.aims(view, derive_seed(step.seed, step.stage, "aims"))), steering)
 
 
 def _weighed(parts: Parts, state: LoopState) -> tuple[Trainer, int] | None:
@@ -141,32 +147,42 @@ def _weighed(parts: Parts, state: LoopState) -> tuple[Trainer, int] | None:
 
 @dataclass(frozen=True)
 class Harvest:
-    """What drafting and verifying brought in over all waves. ``trained`` are the accepted ones the plan asked for."""
+    """What drafting and verifying brought in over all waves. ``trained`` are the accepted ones the plan asked for.
+
+    ``known`` are those that may not be written again: accepted now, or vetoed by a person.
+    """
 
     drafted: int
     accepted: tuple[Problem, ...]
+    known: tuple[Problem, ...]
     trained: tuple[Problem, ...]
     refused: dict[str, int]
     cost: Cost
 
 
-NOTHING = Harvest(drafted=0, accepted=(), trained=(), refused={}, cost=Cost())
+NOTHING = Harvest(drafted=0, accepted=(), known=(), trained=(), refused={}, cost=Cost())
 
 
 def gather(
     state: LoopState,
     parts: Parts,
     step: StepRunner,
-    aims: Sequence[Aim],
+    aimed: Aimed,
     index: int,
     student: Engine,
 ) -> Harvest:
-    """Split the budget over the aims; draft and verify until each has its part or the top-ups are used up."""
-    config, verify = parts.config.draft, parts.config.verify
+    """Split the budget over the aims; draft and verify until each has its part or the top-ups are used up.
+
+    What a person then vetoes is not asked for again: the round goes on with the spare ones there are.
+    """
+    config, verify, aims, steering = parts.config.draft, parts.config.verify, aimed.aims, aimed.steering
     strategy = parts.strategies[config.strategy]
     if not aims:
         return NOTHING
-    (plan,) = step(ALLOCATE, aims, parts.config.allocate, strategy.name, index)
+    # Only where there are some: the inputs of a round that nobody reviewed are what they always were.
+    weights = (steering.weights,) if steering.weights else ()
+    notes = (steering.notes,) if steering.notes else ()
+    (plan,) = step(ALLOCATE, aims, parts.config.allocate, strategy.name, index, *weights)
     quota = {allotment.weakness_id: allotment.n for allotment in plan.allotments if allotment.n > 0}
     batches: list[DraftBatch] = []
     verdicts: list[Verdict] = []
@@ -177,7 +193,7 @@ def gather(
         if not missing:
             break
         wanted = {weakness: math.ceil(n * config.overdraft - 1e-9) for weakness, n in missing.items()}
-        new_batches = step(DRAFT, wanted, aims, strategy, _writer(strategy, parts, state, batches), wave=wave)
+        new_batches = step(DRAFT, wanted, aims, strategy, _writer(strategy, parts, state, batches), *notes, wave=wave)
         drafts = [draft for batch in new_batches for draft in batch.drafts]
         if strategy.writer == "teacher":  # a corpus that runs dry is no broken teacher
             parts.limits.check_replies(new_batches)
@@ -191,9 +207,18 @@ def gather(
         accepted += [draft for draft in drafts if draft.id in yes]
         batches += new_batches
         verdicts += new_verdicts
+    machine, verdicts = verdicts, parts.gate.verdicts(step.run, index, verdicts)
+    known = accepted
+    if verdicts != machine:
+        yes = {verdict.draft_id for verdict in verdicts if verdict.accepted is Accepted.YES}
+        refused_by_hand = {verdict.draft_id for verdict in verdicts if vetoed(verdict)}
+        drafts = [draft for batch in batches for draft in batch.drafts]
+        accepted = [draft for draft in drafts if draft.id in yes]
+        known = [draft for draft in drafts if draft.id in yes | refused_by_hand]
+    chosen = {verdict.draft_id for verdict in verdicts if by_hand(verdict)}
     trained: list[Problem] = []
     taken: Counter[str] = Counter()
-    for draft in sorted(accepted, key=lambda item: item.id):
+    for draft in sorted(accepted, key=lambda item: (item.id not in chosen, item.id)):
         if taken[draft.weakness_id] < quota[draft.weakness_id]:
             taken[draft.weakness_id] += 1
             trained.append(draft.problem)
@@ -202,6 +227,7 @@ def gather(
     return Harvest(
         drafted=sum(len(batch.drafts) + len(batch.refusals) for batch in batches),
         accepted=tuple(draft.problem for draft in accepted),
+        known=tuple(draft.problem for draft in known),
         trained=tuple(trained),
         refused=dict(sorted(refused.items())),
         cost=Cost(

@@ -24,9 +24,10 @@ from agent.models import Purse, closing, needs_purse
 from agent.parts import Parts
 from agent.preflight import before_spending
 from agent.progress import Progress
+from agent.review.gate import Gate, points_of
 from agent.wiring import base_display_name, build_parts, check_parts
 from memory import fault
-from memory.errors import BudgetError, StoreError, UsageError
+from memory.errors import BudgetError, Paused, StoreError, UsageError
 from memory.records import Stop, StopReason
 from memory.store import CONFIG, MANIFEST, PAUSED, RunFolder, write_atomic
 
@@ -67,18 +68,33 @@ def plan(config: RunConfig, data: RunData) -> dict[str, Any]:
     }
 
 
-def start(config: RunConfig, folder: Path, progress: Progress, *, finish: bool = False) -> Stop:
+def start(
+    config: RunConfig, folder: Path, progress: Progress, *, finish: bool = False, pause_after: Sequence[str] = ()
+) -> Stop:
     """Start a run in ``folder``, or go on with the same run there; with ``finish``, end it with the rounds there are.
+
+    Args:
+        config: the config.
+        folder: the run folder.
+        progress: where progress goes.
+        finish: start no further round.
+        pause_after: where every round shall wait for a review, see `agent.review.gate.Gate`; empty: as before.
 
     Raises:
         BudgetError: a limit is reached; the run can go on with a higher one.
+        Paused: the run waits for a review.
         UsageError: bad input, or ``folder`` holds a run of another config or other data.
         Interrupted: Ctrl-C.
     """
+    points_of(pause_after)
     data = load_data(config)
     check_parts(config, data)
     before_spending(config, folder)
-    return go(config, data, folder, progress, lambda run, parts: run_loop(run, parts, progress, finish=finish))
+
+    def work(run: RunFolder, parts: Parts) -> Stop:
+        return run_loop(run, replace(parts, gate=Gate.opened(run, pause_after)), progress, finish=finish)
+
+    return go(config, data, folder, progress, work)
 
 
 def go(
@@ -106,6 +122,7 @@ def go(
 
     Raises:
         BudgetError: a limit is reached.
+        Paused: the run waits for a review.
         UsageError: ``folder`` holds a run of another config or other data.
         Interrupted: Ctrl-C.
     """
@@ -120,6 +137,9 @@ def go(
                 return work(run, replace(parts, donors=tuple(donors)))
             except BudgetError as error:
                 run.event(PAUSED, reason=StopReason.BUDGET.value, detail=str(error))
+                raise
+            except Paused as pause:
+                run.event(PAUSED, reason="review", detail=str(pause), round=pause.round, point=pause.point)
                 raise
 
 

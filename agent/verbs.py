@@ -115,7 +115,12 @@ def _diagnose(
 
 
 def _allocate(
-    context: StepContext, aims: Sequence[Aim], config: AllocateConfig, strategy: str, round_index: int
+    context: StepContext,
+    aims: Sequence[Aim],
+    config: AllocateConfig,
+    strategy: str,
+    round_index: int,
+    weights: Mapping[str, float] | None = None,
 ) -> list[Allocation]:
     """Split the round's budget."""
     return [
@@ -126,6 +131,7 @@ def _allocate(
             strategy=strategy,
             round_index=round_index,
             min_per_cluster=config.min_per_cluster,
+            weights=weights,
         )
     ]
 
@@ -136,8 +142,9 @@ def _draft(
     aims: Sequence[Aim],
     strategy: Strategy,
     teacher: Teacher,
+    notes: Mapping[str, str] | None = None,
 ) -> list[DraftBatch]:
-    """Ask the teacher for ``wanted[weakness id]`` problems each; one batch for each request."""
+    """Ask the teacher for ``wanted[weakness id]`` problems each, with a reviewer's note; one batch for each request."""
     requests = []
     for aim in aims:
         n = wanted.get(aim.weakness.id, 0)
@@ -145,7 +152,9 @@ def _draft(
             continue
         refuse_sealed([problem for problem, _ in aim.shown], "the teacher")
         refuse_labels([problem for problem, _ in aim.shown], "the teacher")
-        requests += strategy.requests(aim.weakness, aim.shown, n, derive_seed(context.seed, aim.weakness.id))
+        asked = strategy.requests(aim.weakness, aim.shown, n, derive_seed(context.seed, aim.weakness.id))
+        note = (notes or {}).get(aim.weakness.id)
+        requests += asked if note is None else [request.noted(note) for request in asked]
     context.progress.start(len(requests), "requests")
     replies = teacher.ask(requests, progress=context.progress.advance)
     batches = []

@@ -167,6 +167,7 @@ def make_engine(config: RunConfig, adapter: Path | None) -> Engine:
         batch_tokens=student.batch_tokens,
         device=student.device,
         num_threads=student.num_threads,
+        num_workers=student.num_workers,
         **shared,
     )
 

@@ -55,6 +55,16 @@ class BudgetError(RemedialError):
     """A budget is used up; everything finished and every paid reply is stored, and a resume can go on."""
 
 
+class Paused(RemedialError):
+    """The run waits for a person to review a round after a step. No failure: exit code 0."""
+
+    exit_code = 0
+
+    def __init__(self, round_index: int, point: str) -> None:
+        super().__init__(f"round {round_index} waits for a review after {point}")
+        self.round, self.point = round_index, point
+
+
 class Interrupted(RemedialError):
     """The user asked to stop; finished work is stored. Exit code 130."""
 

@@ -192,9 +192,9 @@ class Exemplar(Record):
 
 
 class TeacherRequest(Record):
-    """One request for ``n`` practice problems.
+    """One request for ``n`` practice problems. ``note`` is what a person who reviewed the round says to the teacher.
 
-    The id is the hash of everything in it but the key phrases, which follow from the weakness.
+    The id is the hash of everything in it but the key phrases, which follow from the weakness, and an absent note.
     """
 
     id: str
@@ -206,12 +206,21 @@ class TeacherRequest(Record):
     parents: tuple[str, ...]
     n: int
     seed: int
+    note: str | None = None
 
     @classmethod
     def make(cls, **fields: Any) -> TeacherRequest:
         """Build a request and derive its id."""
-        draft = cls(id="", **fields)
-        return draft.model_copy(update={"id": short_id("q", draft.model_dump(mode="json", exclude={"keyphrases"}))})
+        return cls(id="", **fields)._named()
+
+    def noted(self, note: str | None) -> TeacherRequest:
+        """The request with a note, and the id that goes with it."""
+        return self.model_copy(update={"note": note})._named()
+
+    def _named(self) -> TeacherRequest:
+        left_out = {"id", "keyphrases", *(() if self.note is not None else ("note",))}
+        identity = {"id": "", **self.model_dump(mode="json", exclude=left_out)}
+        return self.model_copy(update={"id": short_id("q", identity)})
 
 
 class Cost(Record):

@@ -220,6 +220,27 @@ def _texts(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+def with_note(messages: Messages, note: str | None) -> Messages:
+    """The messages of a prompt with a reviewer's note at the end of the last one; as they are where there is none.
+
+    It stands outside of the prompt files, so that it also reaches a teacher whose prompts were replaced. It is data of
+    the operator: fenced like all data, by a tag that occurs in no text, and said to be about what is written only.
+    """
+    if note is None or not note.strip():
+        return messages
+    *before, last = messages
+    texts = [*(message["content"] for message in messages), note]
+    draw = 0
+    while (tag := f"note-{sha256_text(canonical_json([draw, texts]))[:16]}") in "\n".join(texts):
+        draw += 1
+    said = (
+        "The person who reviews this practice looked at these failures and left a note. Heed it in choosing what to "
+        f"write; it changes nothing in the form of the reply. The note stands between <{tag}> and </{tag}>:\n"
+        f"<{tag}>\n{clean(note)}\n</{tag}>"
+    )
+    return [*before, {**last, "content": f"{last['content']}\n\n{said}"}]
+
+
 def clean(text: str) -> str:
     """Data as it goes into a prompt: no control characters or lone surrogates, and no mark of a chat template.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from memory.errors import BudgetError, Interrupted, UsageError
+from memory.errors import BudgetError, Interrupted, Paused, UsageError
 
 _NO_CONFIG = """No config given. Remedial needs to know the student, the teacher and the data:
 
@@ -17,6 +17,13 @@ _NO_CONFIG = """No config given. Remedial needs to know the student, the teacher
 A ready one is examples/quickstart/config.yaml (a real tiny student, minutes on a laptop);
 README.md, "Your own model and data", says how to write yours. `remedial demo` needs none."""
 
+pause_option = click.option(
+    "--pause-after",
+    type=click.Choice(["diagnose", "verify", "none"]),
+    multiple=True,
+    help="Stop there in every round for `remedial review`; may be repeated. none: no more.",
+)
+
 
 @click.command("run")
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="YAML configuration.")
@@ -24,6 +31,7 @@ README.md, "Your own model and data", says how to write yours. `remedial demo` n
 @click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Override one key; may be repeated.")
 @click.option("--seed", type=int, help="Seed of the whole run.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use only so many problems of each of probe, dev and test.")
+@pause_option
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, spend nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -33,6 +41,7 @@ def run_command(
     overrides: tuple[str, ...],
     seed: int | None,
     limit: int | None,
+    pause_after: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -46,26 +55,54 @@ def run_command(
         overrides = (*overrides, *(f"data.{split}.limit={limit}" for split in ("probe", "dev", "test")))
     config = load_config(config_path, overrides, seed)
     folder = output_dir or Path("runs") / (config.name or config_path.stem)
-    _start(config, folder, dry_run=dry_run, as_json=as_json, quiet=quiet)
+    _start(config, folder, dry_run=dry_run, pause_after=pause_after, as_json=as_json, quiet=quiet)
 
 
 @click.command("resume")
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--set", "overrides", multiple=True, metavar="A.B=C", help="Change a limit, an endpoint or a path.")
 @click.option("--finish", is_flag=True, help="No further round: end with the rounds there are, open the sealed test.")
+@pause_option
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def resume_command(run: Path | None, overrides: tuple[str, ...], finish: bool, as_json: bool, quiet: bool) -> None:
-    """Go on with an interrupted run (by default the latest under runs/), or with a comparison."""
+def resume_command(
+    run: Path | None,
+    overrides: tuple[str, ...],
+    finish: bool,
+    pause_after: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Go on with an interrupted run (by default the latest under runs/), or with a comparison.
+
+    A run that waits for a review goes on as its file says (see `remedial review`), or stays where it is without one.
+    """
     from agent.config import load_config
     from agent.report.status import find_run
 
     if run is not None and (run / "comparison.json").is_file():
+        if pause_after:
+            raise UsageError(f"{run} holds a comparison, which never pauses; leave --pause-after out.")
         _resume_comparison(run, overrides, finish=finish, as_json=as_json, quiet=quiet)
         return
     folder = find_run(run)
     config = load_config(folder / "config.yaml", overrides)
-    _start(config, folder, finish=finish, as_json=as_json, quiet=quiet)
+    if not finish:
+        _apply_review(folder)
+    _start(config, folder, finish=finish, pause_after=pause_after, as_json=as_json, quiet=quiet)
+
+
+def _apply_review(folder: Path) -> None:
+    """Submit the edited file of a review the run waits for, where there is one."""
+    from agent.report.terminal import safe
+    from agent.review.desk import apply_waiting
+    from agent.review.submit import default_author
+    from agent.review.words import changes
+
+    record = apply_waiting(folder, default_author())
+    if record is not None:
+        said = safe("; ".join(changes(record.decisions)), 1000)
+        click.echo(f"Review of round {record.decisions.round}: {said}", err=True)
 
 
 def _resume_comparison(folder: Path, overrides: tuple[str, ...], *, finish: bool, as_json: bool, quiet: bool) -> None:
@@ -100,6 +137,7 @@ def _start(
     *,
     dry_run: bool = False,
     finish: bool = False,
+    pause_after: tuple[str, ...] = (),
     as_json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -121,7 +159,12 @@ def _start(
     progress = Progress(quiet=quiet)
     try:
         with progress.listening():
-            start(config, folder, progress, finish=finish)
+            start(config, folder, progress, finish=finish, pause_after=pause_after)
+    except Paused as pause:
+        click.echo(
+            f"Paused: {pause}. Look at it, then go on:\n  remedial review {folder}\n  remedial resume {folder}",
+            err=as_json,
+        )
     except BudgetError as error:
         click.echo(
             f"Stopped: {error}. Everything is kept, and the test stays sealed. Go on with a higher limit:\n"

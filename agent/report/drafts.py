@@ -10,24 +10,31 @@ from rich.text import Text
 
 from agent.report.reading import read_records
 from agent.report.terminal import plain_table, safe
+from agent.review.revise import revise_verdicts
+from agent.review.state import decided, waves
 from memory.records import DraftBatch, Verdict
+from memory.reviews import Point
 from memory.store import RunFolder
 from synthesis.verification.funnel import funnel
 
 
 def batches(run: RunFolder, stage: str) -> list[DraftBatch]:
     """The batches of all finished waves of a round, in order."""
-    return [found for wave in _waves(run, stage, "draft") for found in read_records(run, stage, wave, DraftBatch)]
+    return [found for wave in waves(run, stage, "draft") for found in read_records(run, stage, wave, DraftBatch)]
 
 
 def verdicts(run: RunFolder, stage: str) -> list[Verdict]:
-    """The verdicts of all finished waves of a round, in order."""
-    return [found for wave in _waves(run, stage, "verify") for found in read_records(run, stage, wave, Verdict)]
+    """The verdicts of all finished waves of a round, in order, as a review left them."""
+    found = [item for wave in waves(run, stage, "verify") for item in read_records(run, stage, wave, Verdict)]
+    review = decided(run, int(stage.removeprefix("round-")), Point.VERIFY)
+    return revise_verdicts(found, review.decisions if review is not None else None)
 
 
 def round_funnel(run: RunFolder, stage: str) -> list[dict[str, Any]] | None:
-    """The rows of `synthesis.verification.funnel` over all waves that were verified; None where there is none."""
-    verified = _waves(run, stage, "verify")
+    """The rows of `synthesis.verification.funnel` over all waves that were verified, a review included; None
+    where there is none.
+    """
+    verified = waves(run, stage, "verify")
     if not verified:
         return None
     drafted = [
@@ -57,11 +64,3 @@ def funnel_table(rows: list[dict[str, Any]]) -> Table:
         reasons = ", ".join(f"{safe(reason, 60)} {count:,}" for reason, count in row["reasons"].items())
         table.add_row(row["name"], f"{row['entered']:,}", f"{row['left']:,}", f"{row['abstained']:,}", Text(reasons))
     return table
-
-
-def _waves(run: RunFolder, stage: str, step: str) -> list[str]:
-    """``draft``, ``draft-1``, ... as far as they are finished."""
-    names = [step]
-    while run.marker(stage, names[-1]) is not None:
-        names.append(f"{step}-{len(names)}")
-    return names[:-1]

@@ -17,7 +17,7 @@ from agent.config import RunConfig, load_config
 from memory.embedding import PACKAGE_PREFIX, Embedder, HashingEmbedder
 from memory.errors import RemedialError
 from memory.ids import fingerprint
-from memory.index import Vectors, nearest
+from memory.index import Vectors
 from memory.store import CONFIG, RunFolder
 
 #: Distinct texts that t-SNE places; where there are more, the others stand between their neighbours among these.
@@ -27,6 +27,8 @@ TSNE_LEAST = 30
 #: Among how many placed neighbours a further text stands.
 NEIGHBOURS = 5
 PCA_DIM = 30
+#: How far apart failures with equal texts stand, and how far from their place at most, as parts of the map.
+SEED_GAP, SEED_REACH = 0.012, 0.08
 
 Places = NDArray[np.float64]
 
@@ -74,14 +76,17 @@ def _local(config: RunConfig, cache_path: Path) -> Embedder:
     return embedder
 
 
-def lay_out(texts: Sequence[str], embedder: Embedder, source: str, seed: int) -> Layout:
-    """Places of ``texts``; equal texts stand at one place.
+def lay_out(
+    texts: Sequence[str], embedder: Embedder, source: str, seed: int, names: Sequence[str] | None = None
+) -> Layout:
+    """Places of ``texts``; equal texts stand around one place, each name always at the same.
 
     Args:
         texts: what is embedded.
         embedder: makes the vectors.
         source: the embedder in words.
         seed: for which texts t-SNE places where there are more than `TSNE_TEXTS`.
+        names: whose text each is, where some may come again with the same text; None: each its own.
     """
     distinct = sorted(set(texts))
     if not distinct:
@@ -94,7 +99,26 @@ def lay_out(texts: Sequence[str], embedder: Embedder, source: str, seed: int) ->
         vectors = embedder.encode(distinct)
     places, how = _placed(vectors, seed)
     row = {text: at for at, text in enumerate(distinct)}
-    return Layout(_unit(places[[row[text] for text in texts]]), f"{how} of {source}")
+    rows = [row[text] for text in texts]
+    names = names if names is not None else [str(at) for at in range(len(texts))]
+    crowded = len(distinct) < len(set(zip(rows, names, strict=True)))
+    spread = "; failures with equal texts stand around one place" if crowded else ""
+    return Layout(_apart(_unit(places)[rows], rows, names), f"{how} of {source}{spread}")
+
+
+def _apart(places: Places, rows: Sequence[int], names: Sequence[str]) -> Places:
+    """Points that would hide each other, as a sunflower's seeds around their place (Vogel, 1979)."""
+    turns: dict[int, dict[str, int]] = {}
+    for row, name in zip(rows, names, strict=True):
+        own = turns.setdefault(row, {})
+        own.setdefault(name, len(own))
+    angle = np.pi * (3 - np.sqrt(5))
+    moved = places.copy()
+    for at, (row, name) in enumerate(zip(rows, names, strict=True)):
+        turn = turns[row][name]
+        reach = min(SEED_GAP, SEED_REACH / np.sqrt(len(turns[row]))) * np.sqrt(turn)
+        moved[at] += reach * np.cos(turn * angle), reach * np.sin(turn * angle)
+    return np.clip(moved, 0.0, 1.0)
 
 
 @lru_cache(maxsize=4)
@@ -172,9 +196,8 @@ def pca(vectors: Vectors, dim: int) -> Places:
 
 
 def _unit(places: Places) -> Places:
-    """Into [0, 1] on both axes, shape kept; outermost 0.2 % may be clipped so that one stray does not shrink all."""
+    """Into [0, 1], each axis by itself; the outermost 0.2 % may be clipped, so that one stray does not shrink all."""
     low, high = np.quantile(places, 0.001, axis=0), np.quantile(places, 0.999, axis=0)
-    span = float((high - low).max()) or 1.0
-    middle = (low + high) / 2
-    unit: Places = np.clip((places - middle) / span * 0.96 + 0.5, 0.0, 1.0)
+    span = np.where(high > low, high - low, 1.0)
+    unit: Places = np.clip((places - (low + high) / 2) / span * 0.9 + 0.5, 0.0, 1.0)
     return unit

@@ -10,6 +10,8 @@ from typing import Any
 
 from agent.report.reading import read_records, rounds_of
 from agent.report.spending import spending
+from agent.review.state import decision_file, waiting
+from agent.review.words import reviews
 from memory.errors import UsageError
 from memory.records import Diagnosis, Measurement, Mixture, Report, RoundRecord, Stop, Trend
 from memory.store import PAUSED, RunFolder
@@ -39,12 +41,18 @@ def status(run: RunFolder) -> dict[str, Any]:
     for entry in rounds:
         entry.pop("_student", None)
     paused = None if stops else _paused(run)
+    review = None if stops else _review(run)
+    if paused is not None and paused.get("reason") == "review" and review is None:  # it was decided since
+        paused = None
     state = "finished" if test is not None else ("running" if run.is_locked() else "interrupted")
+    if state == "interrupted" and (paused or review):
+        state = "paused" if review else "stopped"
     return {
         "run": str(run.path),
-        "state": "stopped" if paused and state == "interrupted" else state,
+        "state": state,
         "stop_reason": stops[0].reason.value if stops else (paused or {}).get("reason"),
         "stop_detail": stops[0].detail if stops else (paused or {}).get("detail"),
+        "review": review,
         "base": {"dev": accuracy(base[0].report)} if base else None,
         "rounds": rounds,
         "test": test,
@@ -60,6 +68,16 @@ def _paused(run: RunFolder) -> dict[str, Any] | None:
     """The event of a limit that was reached, where nothing has happened since."""
     events = run.events()
     return events[-1] if events and events[-1]["event"] == PAUSED else None
+
+
+def _review(run: RunFolder) -> dict[str, Any] | None:
+    """The review the run waits for, and the file of it where one was written."""
+    found = waiting(run)
+    if found is None:
+        return None
+    index, point, _ = found
+    path = decision_file(run, index, point)
+    return {"round": index, "point": point.value, "file": str(path) if path.is_file() else None}
 
 
 def accuracy(report: Report) -> dict[str, Any]:
@@ -83,6 +101,7 @@ def _points(value: float | None) -> float | None:
 def _round(run: RunFolder, stage: str, seconds: dict[str, float]) -> dict[str, Any]:
     entry: dict[str, Any] = {"index": int(stage.removeprefix("round-")), "decision": None, "reason": None, "dev": None}
     entry["seconds"] = {step: round(value, 2) for step, value in seconds.items()}
+    entry["reviews"] = reviews(run, entry["index"])
     for diagnosis in read_records(run, stage, "diagnose", Diagnosis):
         trends = [weakness.trend for weakness in diagnosis.weaknesses]
         entry["clusters"] = {

@@ -65,15 +65,29 @@ def print_status(found: dict[str, Any], console: Console) -> None:
             refused = ", ".join(f"{reason} {n}" for reason, n in entry["refused"].items()) or "none"
             line = f"round {entry['index']}: {entry['reason']}; refused: {refused}"
             console.print(Text(line), soft_wrap=True)
-    if found["stop_reason"]:
+        for review in entry.get("reviews", ()):
+            console.print(Text(review_line(entry["index"], review)), soft_wrap=True)
+    if found["stop_reason"] and not found.get("review"):
         console.print(Text(f"stopped: {found['stop_reason']} ({found['stop_detail']})"))
     console.print(Text(test_line(found)), soft_wrap=True)
     if found["spend"]:
         console.print(Text(spend_line(found["spend"])), soft_wrap=True)
     if found["adapter"]:
         console.print(Text(f"adapter: {found['adapter']} (rank {found['adapter_rank']})"))
+    if waiting := found.get("review"):
+        line = f"round {waiting['round']} waits for a review after {waiting['point']}: remedial review {found['run']}"
+        console.print(Text(line), soft_wrap=True)
     if found["state"] != "finished":
         console.print(Text(f"{found['state']}; go on with: remedial resume {found['run']}"))
+
+
+def review_line(index: int, review: dict[str, Any]) -> str:
+    """Who decided what in a round, when."""
+    comment = f" ({safe(review['comment'], 200)})" if review["comment"] else ""
+    who = (
+        f"round {index}: reviewed after {review['point']} by {safe(review['author'], 80)} at {review['time']}{comment}"
+    )
+    return f"{who}: {'; '.join(safe(text, 200) for text in review['changes'])}"
 
 
 def test_line(found: dict[str, Any]) -> str:

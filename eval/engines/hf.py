@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ _MODEL_FILES = (
     "vocab*",
     "merges.txt",
 )
+#: A batch to continue: prompt tokens, and the seed of a row that is sampled.
+Rows = list[tuple[list[int], int | None]]
 _TOO_LONG = Sample(text="", n_tokens=0, finish=Finish.ERROR)
 
 
@@ -43,6 +45,8 @@ class TransformersEngine:
         dtype: a torch dtype's name, or ``auto`` for the one the weights are stored in.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
         num_threads: of torch on the processor; more than free cores is several times slower.
+        num_workers: processes that decode side by side on the processor, this one among them; each holds the weights.
+            The answers do not depend on it.
         system_prompt: put before chats that have none of their own.
         chat_template: Jinja2 text in place of the model's own.
         revision: of a hub id.
@@ -57,6 +61,7 @@ class TransformersEngine:
         dtype: str = "float32",
         device: str = "auto",
         num_threads: int = 1,
+        num_workers: int = 1,
         system_prompt: str | None = None,
         chat_template: str | None = None,
         revision: str | None = None,
@@ -64,6 +69,7 @@ class TransformersEngine:
         self._name, self._adapter, self._revision = model_name_or_path, adapter, revision
         self._batch_tokens, self._dtype, self._device = batch_tokens, dtype, device
         self._num_threads, self._system_prompt, self._chat_template = num_threads, system_prompt, chat_template
+        self._num_workers = num_workers
         self._loaded: tuple[Any, Any] | None = None
 
     @cached_property
@@ -114,9 +120,12 @@ class TransformersEngine:
                 keys += [(text, index) for index in range(distinct)]
             else:
                 finished(text, distinct)
-        for batch in self._batches(keys, encoded, sampling.max_new_tokens):
-            for (text, index), sample in zip(batch, self._run(batch, encoded, sampling), strict=True):
-                samples[text][index] = sample
+        eos_ids = _eos_ids(model, tokenizer)
+        batches = list(self._batches(keys, encoded, sampling.max_new_tokens))
+        jobs = [_rows(batch, encoded, sampling) for batch in batches]
+        for number, produced in self._decoded(jobs, sampling):
+            for (text, index), ids in zip(batches[number], produced, strict=True):
+                samples[text][index] = _to_sample(tokenizer, ids, eos_ids)
                 finished(text, 1)
         repeat = sampling.n if distinct == 1 else 1
         return [list(samples[text]) * repeat for text in texts]
@@ -144,22 +153,33 @@ class TransformersEngine:
         if batch:
             yield batch
 
-    def _run(self, batch: Sequence[tuple[str, int]], encoded: dict[str, list[int]], sampling: Sampling) -> list[Sample]:
+    def _decoded(self, jobs: Sequence[Rows], sampling: Sampling) -> Iterator[tuple[int, list[list[int]]]]:
+        """The number of each batch with its new tokens, in the order they are finished."""
+        workers = min(self._num_workers, len(jobs))
+        if workers < 2 or self._load()[0].device.type != "cpu":
+            for number, rows in enumerate(jobs):
+                yield number, self.decode(rows, sampling)
+            return
+        from eval.engines.side_by_side import side_by_side
+
+        shared = (self._name, self._adapter, self._revision, self._dtype, self._num_threads, self.fingerprint)
+        there = partial(_decode_in_helper, shared, sampling)
+        yield from side_by_side(jobs, lambda rows: self.decode(rows, sampling), there, workers - 1)
+
+    def decode(self, rows: Rows, sampling: Sampling) -> list[list[int]]:
+        """Continue the rows of one batch; the new tokens of each."""
         from eval.engines.decoding import Row, decode_batch
 
         model, tokenizer = self._load()
-        eos_ids = _eos_ids(model, tokenizer)
-        greedy = sampling.temperature == 0
-        produced = decode_batch(
+        return decode_batch(
             model,
-            [Row(encoded[text], None if greedy else derive_seed(sampling.seed, text, index)) for text, index in batch],
+            [Row(ids, seed) for ids, seed in rows],
             max_new_tokens=sampling.max_new_tokens,
-            eos_ids=eos_ids,
+            eos_ids=_eos_ids(model, tokenizer),
             pad_id=tokenizer.pad_token_id,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
         )
-        return [_to_sample(tokenizer, ids, eos_ids) for ids in produced]
 
     def _load(self) -> tuple[Any, Any]:
         import torch
@@ -201,6 +221,24 @@ class TransformersEngine:
         if self._adapter is not None:
             model = _merged(model, self._adapter)
         return model.to(device).eval()
+
+
+def _rows(batch: Sequence[tuple[str, int]], encoded: dict[str, list[int]], sampling: Sampling) -> Rows:
+    greedy = sampling.temperature == 0
+    return [(encoded[text], None if greedy else derive_seed(sampling.seed, text, index)) for text, index in batch]
+
+
+@lru_cache(maxsize=1)
+def _helper_engine(
+    name: str, adapter: Path | None, revision: str | None, dtype: str, num_threads: int, identity: str
+) -> TransformersEngine:
+    """The student in a helper; its identity tells weights apart that lie in one place one after another."""
+    return TransformersEngine(name, adapter, revision=revision, dtype=dtype, device="cpu", num_threads=num_threads)
+
+
+def _decode_in_helper(student: tuple[Any, ...], sampling: Sampling, rows: Rows) -> list[list[int]]:
+    """What a helper process does; it keeps the last student it was asked for."""
+    return _helper_engine(*student).decode(rows, sampling)
 
 
 def _merged(model: Any, adapter: Path) -> Any:

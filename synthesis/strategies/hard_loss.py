@@ -23,8 +23,13 @@ class HardLoss(Targeted):
         Raises:
             ConfigError: a problem has no loss.
         """
-        missing = [problem.id for problem in view.problems if problem.id not in view.losses]
-        if missing:
-            raise ConfigError(f"draft.strategy hard_loss: no loss of probe problem {missing[0]}; it must be measured.")
+        refuse_missing_losses(self.name, view)
         ranked = sorted(view.problems, key=lambda problem: (-view.losses[problem.id], problem.id))
         return one_aim(self.name, view, ranked[: view.n_failed])
+
+
+def refuse_missing_losses(strategy: str, view: View) -> None:
+    """Raise `ConfigError` where a problem has no loss."""
+    missing = [problem.id for problem in view.problems if problem.id not in view.losses]
+    if missing:
+        raise ConfigError(f"draft.strategy {strategy}: no loss of probe problem {missing[0]}; it must be measured.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from memory.errors import ConfigError
 from synthesis.strategies.base import Strategy
+from synthesis.strategies.focused import Focused
 from synthesis.strategies.hard_loss import HardLoss
 from synthesis.strategies.random import Random
 from synthesis.strategies.replay import Replay
@@ -19,6 +20,7 @@ from synthesis.strategies.web import Web
 
 STRATEGIES: Mapping[str, Callable[..., Strategy]] = {
     "targeted": Targeted,
+    "focused": Focused,
     "retrieval": Retrieval,
     "variants": Variants,
     "random": Random,

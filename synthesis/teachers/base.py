@@ -34,7 +34,7 @@ class Teacher(Protocol):
 
 
 def refuse_labelled(requests: Sequence[TeacherRequest]) -> None:
-    """Stop a tag of the form ``label:...`` anywhere in what the user's data put into a request.
+    """Stop a tag of the form ``label:...`` anywhere in what the user or the user's data put into a request.
 
     The wrong answer is not looked at: the student wrote it, and it must not stop a run.
 
@@ -42,7 +42,7 @@ def refuse_labelled(requests: Sequence[TeacherRequest]) -> None:
         LabelError: naming the request.
     """
     for request in requests:
-        texts = [request.label, request.weakness_id, *request.parents]
+        texts = [request.label, request.weakness_id, request.note or "", *request.parents]
         texts += [text for item in request.exemplars for text in (item.statement, item.answer)]
         if any(_LABEL.search(text) for text in texts):
             raise LabelError(

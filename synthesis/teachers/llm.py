@@ -16,7 +16,7 @@ from eval.engines.base import Engine, Messages, Sample, Sampling
 from memory.errors import EngineError, TeacherError
 from memory.ids import canonical_json, derive_seed, fingerprint
 from memory.records import Cost, Finish, TeacherReply, TeacherRequest
-from synthesis.prompting import Prompts
+from synthesis.prompting import Prompts, with_note
 from synthesis.strategies.envelope import Fault, read_envelope
 from synthesis.teachers.base import refuse_labelled
 
@@ -88,7 +88,7 @@ class LLMTeacher:
 
     def prompt(self, request: TeacherRequest) -> Messages:
         """The messages a request becomes."""
-        return self.prompts.render(prompt_name(request), **_variables(request))
+        return with_note(self.prompts.render(prompt_name(request), **_variables(request)), request.note)
 
     def _repaired(self, requests: Sequence[TeacherRequest], replies: list[TeacherReply]) -> list[TeacherReply]:
         faults = {at: found for at, reply in enumerate(replies) if (found := _fault_of(reply)) is not None}
@@ -96,11 +96,14 @@ class LLMTeacher:
             return replies
         again = [requests[at] for at in faults]
         prompts = [
-            self.prompts.render(
-                "repair",
-                **_variables(requests[at]),
-                reply=replies[at].text[:_SHOWN_OF_REPLY],
-                fault=_EXPLAINED[found.reason],
+            with_note(
+                self.prompts.render(
+                    "repair",
+                    **_variables(requests[at]),
+                    reply=replies[at].text[:_SHOWN_OF_REPLY],
+                    fault=_EXPLAINED[found.reason],
+                ),
+                requests[at].note,
             )
             for at, found in faults.items()
         ]

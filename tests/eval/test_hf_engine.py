@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ from eval.engines.base import Engine, Messages, Sample, Sampling
 from eval.engines.chat import DEFAULT_CHAT_TEMPLATE, encode_prompt, load_tokenizer, render_prompt, to_messages
 from eval.engines.hf import TransformersEngine, adapter_identity, model_identity
 from eval.engines.scripted import ScriptedEngine
+from eval.engines.side_by_side import _pool
 from memory.errors import EngineError
 from memory.records import Finish
 
@@ -125,6 +131,52 @@ def test_results_do_not_depend_on_prompt_order_or_repetition(model_folder: Path,
     shuffled = engine.generate([prompts[i] for i in order] + prompts[:2], sampling)
     assert [shuffled[order.index(i)] for i in range(20)] == straight
     assert shuffled[20:] == straight[:2]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("sampling", [Sampling(max_new_tokens=16), Sampling(n=3, temperature=0.8, max_new_tokens=16)])
+def test_answers_do_not_depend_on_the_number_of_processes(
+    model_folder: Path, adapter_folder: Path, sampling: Sampling
+) -> None:
+    for adapter in (None, adapter_folder):
+        engines = [TransformersEngine(str(model_folder), adapter, batch_tokens=300, num_workers=n) for n in (1, 2)]
+        assert engines[0].fingerprint == engines[1].fingerprint
+        seen: list[int] = []
+        assert engines[1].generate(chats(20), sampling, seen.append) == engines[0].generate(chats(20), sampling)
+        assert sum(seen) == 20
+
+
+@pytest.mark.real
+def test_a_helper_outlives_ctrl_c_and_its_death_is_reported(model_folder: Path) -> None:
+    engine = TransformersEngine(str(model_folder), batch_tokens=300, num_workers=2)
+    engine.generate(chats(20), Sampling(max_new_tokens=4))
+    (helper,) = _pool(1)._processes.values()
+    os.kill(helper.pid, signal.SIGINT)
+    assert len(engine.generate(chats(20), Sampling(max_new_tokens=4))) == 20
+    assert next(iter(_pool(1)._processes)) == helper.pid
+    os.kill(helper.pid, signal.SIGKILL)
+    with pytest.raises(EngineError, match="num_workers: 1"):
+        engine.generate(chats(20), Sampling(max_new_tokens=4))
+    assert len(engine.generate(chats(20), Sampling(max_new_tokens=4))) == 20, "the next call starts another"
+
+
+@pytest.mark.real
+def test_helpers_end_when_their_parent_is_killed(model_folder: Path) -> None:
+    code = (
+        "import sys, os, signal\n"
+        "from eval.engines.base import Sampling\nfrom eval.engines.chat import to_messages\n"
+        "from eval.engines.hf import TransformersEngine\nfrom eval.engines.side_by_side import _pool\n"
+        "TransformersEngine(sys.argv[1], batch_tokens=64, num_workers=2).generate("
+        "[to_messages(f'Ann has {i} pens') for i in range(9)], Sampling(max_new_tokens=4))\n"
+        "print(*_pool(1)._processes, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(model_folder)], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -signal.SIGKILL
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.real
