@@ -239,7 +239,9 @@ def test_doctor_makes_one_real_call_to_each_endpoint(tmp_path: Path) -> None:
 
 def test_doctor_without_a_config_and_with_a_broken_machine(tmp_path: Path) -> None:
     assert call("doctor", "-o", tmp_path / "run").exit_code == 0
-    path = write_config(tmp_path / "in", "http://127.0.0.1:9/v1", student={"device": "cuda", "num_threads": 3, "num_workers": 333})
+    path = write_config(
+        tmp_path / "in", "http://127.0.0.1:9/v1", student={"device": "cuda", "num_threads": 3, "num_workers": 333}
+    )
     result = call("doctor", "-c", path, "--json")
     assert result.exit_code == 2
     text = "\n".join(problems_of(result))
