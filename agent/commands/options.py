@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +23,11 @@ set_option = click.option(
     "--set", "overrides", multiple=True, metavar="A.B=C", help="Override one key; may be repeated."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, nothing else.")
+
+
+def emit(found: Any) -> None:
+    """Print JSON for programs."""
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def run_folder(config: RunConfig, config_path: Path, output_dir: Path | None) -> Path:

@@ -1,19 +1,15 @@
-"""``status``, ``report``, ``clusters`` and ``show``: they read a run folder and load no model."""
+"""``status``, ``report``, ``view`` and ``show``: they read a run folder and load no student."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
+from agent.commands.options import emit, json_option
+from memory.errors import UsageError
+
 run_argument = click.argument("run", required=False, type=click.Path(path_type=Path))
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, nothing else.")
-
-
-def _emit(found: Any) -> None:
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 @click.command("status")
@@ -28,44 +24,61 @@ def status_command(run: Path | None, as_json: bool) -> None:
 
     found = status(open_run(find_run(run)))
     if as_json:
-        _emit(found)
+        emit(found)
     else:
         print_status(found, Console())
 
 
 @click.command("report")
 @run_argument
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the page goes. [default: RUN/report.html]")
 @json_option
-def report_command(run: Path | None, as_json: bool) -> None:
-    """The whole story of RUN: status, clusters of every round, refusals, guards, mixtures and seconds by step."""
+def report_command(run: Path | None, output: Path | None, as_json: bool) -> None:
+    """The whole story of RUN: printed, and written as one HTML page that opens offline and fetches nothing."""
     from rich.console import Console
 
+    from agent.report.page import page_path, write_report
     from agent.report.status import find_run, open_run
     from agent.report.story import print_story, story
+    from agent.report.terminal import safe
 
-    found = story(open_run(find_run(run)))
+    folder = open_run(find_run(run))
+    path = output or page_path(folder)
+    found = story(folder)
+    size = write_report(folder, path, found)
     if as_json:
-        _emit(found)
+        emit({**found, "page": str(path)})
     else:
         print_story(found, Console())
+        click.echo(f"page: {safe(str(path))} ({size / 1e6:.1f} MB); remedial view serves it with the review in it")
 
 
-@click.command("clusters")
+@click.command("view")
 @run_argument
-@click.option("--round", "round_index", type=click.IntRange(min=0), help="Round number. [default: the latest]")
-@json_option
-def clusters_command(run: Path | None, round_index: int | None, as_json: bool) -> None:
-    """Failure clusters of a round: name, size, failure rate with interval, trend, share of the budget, examples."""
-    from rich.console import Console
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port. [default: a free one]")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+def view_command(run: Path | None, port: int, no_browser: bool) -> None:
+    """Serve the page of RUN on 127.0.0.1; it follows the run, and a review that the run waits for is made in it."""
+    import webbrowser
 
-    from agent.report.clusters import clusters, print_clusters
-    from agent.report.status import find_run, open_run
+    from agent.report.serving import Server, Session
+    from agent.report.status import find_run
 
-    found = clusters(open_run(find_run(run)), round_index)
-    if as_json:
-        _emit(found)
-    else:
-        print_clusters(found, Console())
+    session = Session(find_run(run))
+    session.page()  # what is wrong with the run is said here, and the first answer is ready
+    try:
+        server = Server(session, port)
+    except OSError as error:
+        raise UsageError(f"--port {port}: {error.strerror}. Choose another, or leave it out for a free one.") from error
+    click.echo(f"{server.url}\nThe address holds this session's secret. Ctrl-C ends it.")
+    if not no_browser:
+        webbrowser.open(server.url)
+    try:
+        server.serve_forever(poll_interval=0.2)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.server_close()
 
 
 @click.command("show")
@@ -73,14 +86,19 @@ def clusters_command(run: Path | None, round_index: int | None, as_json: bool) -
 @click.option("--run", type=click.Path(path_type=Path), help="Run folder. [default: the latest under runs/]")
 @json_option
 def show_command(record_id: str, run: Path | None, as_json: bool) -> None:
-    """Everything a run knows about the record RECORD_ID (or a unique beginning of it)."""
+    """The record RECORD_ID (or a unique beginning of it) with its lineage.
+
+    Any problem, attempt, cluster, draft, mixture or adapter; in order: problem, attempt, cluster, draft, checks,
+    mixture, adapter.
+    """
     from rich.console import Console
 
-    from agent.report.show import print_record, show
+    from agent.report.show import show
+    from agent.report.show_view import print_record
     from agent.report.status import find_run, open_run
 
     found = show(open_run(find_run(run)), record_id)
     if as_json:
-        _emit(found)
+        emit(found)
     else:
         print_record(found, Console())

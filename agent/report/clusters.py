@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.report.drafts import misconceptions
+from agent.report.lineage import diagnoses_of, threads
 from agent.report.reading import read_records, rounds_of
 from agent.report.terminal import plain_table, safe, short
 from memory.errors import UsageError
@@ -35,6 +36,8 @@ def clusters(run: RunFolder, round_index: int | None = None) -> dict[str, Any]:
     problems = {problem.id: problem for problem in read_records(run, "base", "data", Problem)}
     wrong = _wrong_answers(read_records(run, stage, "probe", Attempt))
     said = misconceptions(run, stage)
+    followed = threads([item for item in diagnoses_of(run) if item.round <= diagnosis.round])
+    line = {name: thread["text"] for thread in followed for point in thread["rounds"] for name in point["ids"]}
     ordered = sorted(diagnosis.weaknesses, key=lambda item: (-item.failures, item.id))
     return {
         "run": str(run.path),
@@ -45,7 +48,11 @@ def clusters(run: RunFolder, round_index: int | None = None) -> dict[str, Any]:
         "triage": diagnosis.triage,
         "gone": list(diagnosis.gone),
         "clusters": [
-            {**_entry(item, share.get(item.id, 0), problems, wrong), "misconception": said.get(item.id)}
+            {
+                **_entry(item, share.get(item.id, 0), problems, wrong),
+                "misconception": said.get(item.id),
+                "lineage": line[item.id],
+            }
             for item in ordered
         ],
     }
@@ -119,6 +126,8 @@ def print_clusters(found: dict[str, Any], console: Console) -> None:
     )
     console.print(Text("failures: " + ", ".join(f"{name} {n}" for name, n in found["triage"].items())))
     for entry in found["clusters"]:
+        if found["round"] > 0:
+            console.print(Text(f"{short(entry['id'])}: lineage: {safe(entry['lineage'], 200)}"), soft_wrap=True)
         if entry["misconception"]:
             line = f"{short(entry['id'])}: teacher: {safe(entry['misconception'], 300)}"
             console.print(Text(line), soft_wrap=True)

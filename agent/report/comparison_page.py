@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 from markupsafe import Markup
 
@@ -41,12 +40,10 @@ from agent.report.comparison_words import (
     title,
     unequal,
 )
+from agent.report.pages import render, write_html
 from agent.report.svg import element, mark
 from agent.report.terminal import has_hostile, safe
-from memory.errors import UsageError
-from memory.store import write_atomic
 
-TEMPLATES = Path(__file__).parent / "templates"
 #: Widths that figures are drawn for, in CSS pixels.
 WIDE, NARROW = 900.0, 360.0
 #: More rows than this are cut; the JSON holds all.
@@ -78,26 +75,12 @@ def write_page(found: Found, path: Path) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    text = render_page(found)
-    try:
-        write_atomic(path, text)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: the page cannot be written ({error.strerror}). Name a file in a folder you own"
-        ) from error
+    write_html(path, render_page(found))
 
 
 def render_page(found: Found) -> str:
     """The page's text; the same for the same result."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # a lone surrogate of a model would make the file unreadable; `safe` has replaced all, this is the last guard
-    return environment.get_template("comparison.html.j2").render(_context(found)).encode("utf-8", "replace").decode()
+    return render("comparison.html.j2", _context(found))
 
 
 def _context(found: Found) -> dict[str, Any]:

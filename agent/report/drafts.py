@@ -23,6 +23,13 @@ def batches(run: RunFolder, stage: str) -> list[DraftBatch]:
     return [found for wave in waves(run, stage, "draft") for found in read_records(run, stage, wave, DraftBatch)]
 
 
+def verdicts(run: RunFolder, stage: str) -> list[Verdict]:
+    """The verdicts of all finished waves of a round, in order, as a review left them."""
+    found = [item for wave in waves(run, stage, "verify") for item in read_records(run, stage, wave, Verdict)]
+    review = decided(run, int(stage.removeprefix("round-")), Point.VERIFY)
+    return revise_verdicts(found, review.decisions if review is not None else None)
+
+
 def round_funnel(run: RunFolder, stage: str) -> list[dict[str, Any]] | None:
     """The rows of `synthesis.verification.funnel` over all waves that were verified, a review included; None
     where there is none.
@@ -33,10 +40,7 @@ def round_funnel(run: RunFolder, stage: str) -> list[dict[str, Any]] | None:
     drafted = [
         batch for wave in verified for batch in read_records(run, stage, wave.replace("verify", "draft", 1), DraftBatch)
     ]
-    verdicts = [found for wave in verified for found in read_records(run, stage, wave, Verdict)]
-    review = decided(run, int(stage.removeprefix("round-")), Point.VERIFY)
-    verdicts = revise_verdicts(verdicts, review.decisions if review is not None else None)
-    return [asdict(row) for row in funnel(drafted, verdicts)]
+    return [asdict(row) for row in funnel(drafted, verdicts(run, stage))]
 
 
 def misconceptions(run: RunFolder, stage: str) -> dict[str, str]:

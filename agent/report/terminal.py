@@ -17,6 +17,11 @@ def safe(text: str, limit: int = 400) -> str:
     return shown if len(text) <= limit else shown[:limit] + "..."
 
 
+def one_line(text: str, limit: int = 400) -> str:
+    """`safe` on a single line: a line break in a model's text must not look like one of ours."""
+    return safe(" ".join(text[: 4 * limit].split()), limit)
+
+
 def has_hostile(text: str) -> bool:
     """Whether `safe` would replace anything in ``text``."""
     return any(char != "\n" and _is_hostile(char) for char in text)

@@ -82,10 +82,10 @@ def test_clusters_and_lineage(cli: Cli, unbroken: dict[str, Any]) -> None:
     cluster = found["clusters"][0]
     shown = json.loads(cli("show", cluster["id"][:10], "--run", run, "--json").stdout)
     assert shown["id"] == cluster["id"]
-    assert any(mention["place"] == "round-00/draft" for mention in shown["mentioned_in"])
+    assert ("draft", 0) in [(step["what"], step["round"]) for step in shown["lineage"]]
     problem = json.loads(cli("show", cluster["examples"][0]["id"], "--run", run, "--json").stdout)
     assert problem["record"]["statement"] == cluster["examples"][0]["statement"]
-    assert any(mention["place"] == "round-00/probe" for mention in problem["mentioned_in"])
+    assert ("attempt", 0) in [(step["what"], step["round"]) for step in problem["lineage"]]
     text = cli("clusters", run)
     assert text.returncode == 0
     assert cluster["id"][:10] not in text.stdout or len(unbroken["rounds"]) == 1
