@@ -5,9 +5,9 @@ Deterministic: the same texts and the same embedder give the same places. Says h
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +92,7 @@ def lay_out(
     if not distinct:
         return Layout(np.zeros((0, 2)), "no failures")
     try:
-        vectors = _encoded(tuple(distinct), embedder.fingerprint, embedder)
+        vectors = embedder.encode(distinct)
     except (RemedialError, OSError, ImportError, RuntimeError) as error:
         embedder, reason = HashingEmbedder(), str(error).split("\n")[0][:200]
         source = f"hashed words, since the run's embedding model cannot be used here ({reason})"
@@ -121,20 +121,14 @@ def _apart(places: Places, rows: Sequence[int], names: Sequence[str]) -> Places:
     return np.clip(moved, 0.0, 1.0)
 
 
-@lru_cache(maxsize=4)
-def _encoded(texts: tuple[str, ...], mark: str, embedder: Embedder) -> Vectors:
-    """Kept, since `remedial view` lays the same texts out again whenever the run has gone on."""
-    return embedder.encode(texts)
-
-
+#: Places by what they were made from: `remedial view` lays the same texts out again whenever the run has gone on.
 _PLACED: dict[str, tuple[Places, str]] = {}
 
 
 def _placed(vectors: Vectors, seed: int) -> tuple[Places, str]:
-    key = fingerprint([vectors.tobytes().hex() if vectors.size < 4096 else str(hash(vectors.tobytes())), seed])
+    key = fingerprint([hashlib.sha256(vectors.tobytes()).hexdigest(), seed])
     if key not in _PLACED:
-        if len(_PLACED) > 3:
-            _PLACED.clear()
+        _PLACED.clear()
         _PLACED[key] = _project(vectors, seed)
     return _PLACED[key]
 

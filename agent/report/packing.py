@@ -16,7 +16,7 @@ from typing import Any
 BUDGET = 18_000_000
 #: Lengths at which texts are cut, in characters, until the chunks fit.
 CAPS = (2_000_000, 200_000, 20_000, 6_000, 3_000, 1_500, 700, 300, 100)
-#: A value that one call of JSON must never see: texts deeper than this are an error of ours.
+#: How deep the values that we pack are at most.
 _DEPTH = 12
 
 

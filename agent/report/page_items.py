@@ -57,7 +57,8 @@ def cluster_rows(run: RunFolder, facts: Sequence[RoundFacts]) -> list[dict[str, 
 
 def _cluster_row(item: Weakness, budget: int, total: int, misconception: str | None) -> dict[str, Any]:
     return {
-        "id": item.id, "round": item.round, "label": item.label[:300], "phrases": [p[:100] for p in item.keyphrases[:8]],
+        "id": item.id, "round": item.round, "label": item.label[:300],
+        "phrases": [phrase[:100] for phrase in item.keyphrases[:8]],
         "n": item.n, "failures": item.failures, "rate": round(item.failure_rate, 4), "low": round(item.low, 4),
         "high": round(item.high, 4), "stability": item.stability, "trend": item.trend.value,
         "before": item.parent_failures, "budget": budget, "share": round(budget / total, 4) if total else None,
