@@ -25,6 +25,7 @@ COMMANDS = {
     "status": ("agent.commands.view", "Rounds, decisions and the sealed test of a run."),
     "report": ("agent.commands.view", "The whole story of a run: rounds, clusters, refusals, guards, time."),
     "clusters": ("agent.commands.view", "Failure clusters of a round, with their trend."),
+    "diagnose": ("agent.commands.diagnose", "Cluster the failures of any model's recorded outputs; no student."),
     "show": ("agent.commands.view", "Any record of a run by its id: problem, attempt, cluster, draft, adapter."),
     "cache": ("agent.commands.cache", "What the request cache holds of each model; prune it."),
     "eval": ("agent.commands.measure", "Measure a model, with or without an adapter, on a problem file."),
