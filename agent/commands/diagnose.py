@@ -82,7 +82,8 @@ def diagnose_command(file: Path | None, as_json: bool, quiet: bool, **options: A
     except (Interrupted, KeyboardInterrupt) as error:
         raise Interrupted("Interrupted; nothing was written.") from error
     if as_json:
-        click.echo(json.dumps(found[0] if len(found) == 1 else {"models": found}, indent=2, ensure_ascii=False))
+        text = json.dumps(found[0] if len(found) == 1 else {"models": found}, indent=2, ensure_ascii=False)
+        click.echo(text.encode("utf-8", "replace").decode("utf-8"))  # half surrogates cannot be written
         return
     from rich.console import Console
 

@@ -13,6 +13,7 @@ from agent.config import DiagnoseConfig
 from agent.diagnose import diagnose
 from agent.progress import Progress
 from agent.recorded.base import Asked, Output, Recording
+from agent.recorded.fields import shown
 from agent.recorded.grading import Graded, grade, restrict
 from agent.recorded.table import choose_models, read_recording
 from agent.report.clusters import cluster_entry, with_standings, wrong_answers
@@ -67,11 +68,11 @@ def diagnose_file(
     with Grader(allow_last_number=last_number) as grader:
         for model in chosen:
             outputs = restrict([output for output in recording.outputs if output.model == model], limit)
-            with progress.step("diagnose", model[:40]) as step:
+            with progress.step("diagnose", shown(model, 40)) as step:
                 step.start(len(outputs), "outputs")
                 graded = grade(outputs, grader, bare=recording.bare, progress=step.advance)
             progress.checkpoint()
-            progress.line(f"diagnose {model[:40]!r}: {len(outputs)} outputs graded; embedding and clustering")
+            progress.line(f"diagnose {shown(model, 40)}: {len(outputs)} outputs graded; embedding and clustering")
             diagnosis = diagnose(
                 graded.problems, graded.attempts, encoder, config=config, round_index=0, previous=None, seed=seed
             )

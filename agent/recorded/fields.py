@@ -56,7 +56,7 @@ def names_of(row: Mapping[str, Any]) -> list[str]:
 
     found = []
     for name in walk(row, "", 1):
-        found.append(name[:100])
+        found.append(shown(name))
         if len(found) == _MOST_NAMES:
             break
     return found
@@ -178,6 +178,12 @@ def finish_of(value: Any, name: str, where: str) -> Finish:
         known = ", ".join(sorted(_FINISHES))
         raise DataError(f"{where}: column '{name}' (--finish) holds {value!r:.60}; known: {known}.")
     return found
+
+
+def shown(text: str, limit: int = 100) -> str:
+    """A name out of a file, as it may stand in a message: characters that do not print become U+FFFD."""
+    cut = text if len(text) <= limit else text[:limit] + "..."
+    return "".join(char if char.isprintable() else "\ufffd" for char in cut)
 
 
 def kind(value: object) -> str:

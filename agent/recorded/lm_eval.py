@@ -22,6 +22,7 @@ from agent.recorded.fields import (
     look_up,
     names_of,
     outputs_of,
+    shown,
     statement_of,
 )
 from eval.benchmarks.jsonl import read_rows
@@ -41,7 +42,9 @@ def read_samples(path: Path, asked: Asked) -> Recording:
     filters = list(dict.fromkeys(str(row["filter"]) for _, row in rows if "filter" in row))
     chosen = asked.filter or (filters[0] if filters else None)
     if asked.filter and asked.filter not in filters:
-        raise DataError(f"{path}: no filter '{asked.filter}'. Filters there: {', '.join(filters) or 'none'}.")
+        raise DataError(
+            f"{path}: no filter '{asked.filter}'. Filters there: {', '.join(map(shown, filters)) or 'none'}."
+        )
     found = [
         output
         for number, row in rows

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.recorded.base import Asked, Reader, Recording
 from agent.recorded.columns import first_row, read_columns, read_solutions, solution_columns
+from agent.recorded.fields import shown
 from agent.recorded.lm_eval import is_samples, read_samples
 from agent.recorded.run_records import is_record, read_run
 from memory.errors import UsageError
@@ -58,15 +59,15 @@ def choose_models(recording: Recording, wanted: Sequence[str], where: Path) -> t
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
+            hint = f"Did you mean {shown(near[0])}? " if near else ""
             raise UsageError(f"{where}: no model '{name}'. {hint}Models there: {_listed(known)}.")
     if not wanted and len(known) > 1:
         raise UsageError(
-            f"{where} holds outputs of {len(known)} models: {_listed(known)}. Say which: --model {known[0]} "
+            f"{where} holds outputs of {len(known)} models: {_listed(known)}. Say which: --model {shown(known[0])} "
             "(may be repeated), or --model all for each of them."
         )
     return tuple(dict.fromkeys(wanted)) or known
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(name[:80] for name in names[:20]) + (", ..." if len(names) > 20 else "")
+    return ", ".join(shown(name) for name in names[:20]) + (", ..." if len(names) > 20 else "")
