@@ -286,8 +286,8 @@ def main() -> None:
     failures = [len(world.failed) for world in worlds]
     skills = [len(set(world.truth)) for world in worlds]
     print(
-        f"{len(worlds[0].problems)} problems a probe, {np.mean(failures):.0f} failures "
-        f"({min(failures)} to {max(failures)}) of {np.mean(skills):.1f} skills, {len(worlds)} seeds; default: {default}, {DEFAULT.name}\n"
+        f"{len(worlds[0].problems)} problems a probe, {np.mean(failures):.0f} failures ({min(failures)} to "
+        f"{max(failures)}) of {np.mean(skills):.1f} skills, {len(worlds)} seeds; default: {default}, {DEFAULT.name}\n"
     )
     print(table({name: summary(rows, base) for name, rows in sizes.items()}, "rule") + "\n")
     print(table({name: summary(rows, base) for name, rows in answers.items()}, "rule, with the wrong answer") + "\n")

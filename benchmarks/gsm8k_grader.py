@@ -41,8 +41,8 @@ def main(path: Path) -> int:
         flags = found["flags"]
         agreeing, compared = agreeing + flags["agree"], compared + flags["compared"]
         print(
-            f"{model}: {flags['agree']} of {flags['compared']} agree ({flags['agreement']:.2f} %); "
-            f"{found['outcomes']}; decided {dict(grader.stats)}; {len(found['clusters'])} clusters, stability {found['stability']:.2f}; "
+            f"{model}: {flags['agree']} of {flags['compared']} agree ({flags['agreement']:.2f} %): {found['outcomes']}",
+            f"decided {dict(grader.stats)}; {len(found['clusters'])} clusters, stability {found['stability']:.2f};",
             f"grading {grading:.2f} s, diagnosis {seconds:.1f} s",
             flush=True,
         )
