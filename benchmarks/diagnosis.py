@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import ttest_1samp
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, silhouette_score
 
 from agent.config import DiagnoseConfig
@@ -26,6 +27,7 @@ from agent.diagnose import embedded_texts
 from agent.report.standing import Standing, standings
 from agent.triage import Triage, triage
 from eval.benchmarks.jsonl import ProblemSet
+from eval.crossed import holm
 from eval.engines.base import Sampling
 from eval.engines.hf import TransformersEngine
 from eval.grading import Grader
@@ -185,6 +187,17 @@ def summary(rows: Sequence[Mapping[str, float]], base: Sequence[Mapping[str, flo
     return found
 
 
+def apart(rows: Mapping[str, Sequence[Mapping[str, float]]], base: Sequence[Mapping[str, float]], name: str) -> str:
+    """The settings that differ from the default by a paired t test over seeds, 5 % after Holm over all settings."""
+    changes = {key: np.array([a[name] - b[name] for a, b in zip(row, base, strict=True)]) for key, row in rows.items()}
+    changes = {key: change for key, change in changes.items() if change.any()}
+    adjusted = holm([float(ttest_1samp(change, 0).pvalue) for change in changes.values()])
+    found = {key: change.mean() for (key, change), p in zip(changes.items(), adjusted, strict=True) if p <= 0.05}
+    better = ", ".join(f"{key} ({mean:+.3f})" for key, mean in found.items() if mean > 0)
+    worse = ", ".join(f"{key} ({mean:+.3f})" for key, mean in found.items() if mean < 0)
+    return f"{name}, of {len(changes)} settings after Holm: better {better or 'none'}; worse {worse or 'none'}"
+
+
 def recognition(worlds: Sequence[World], embedder: SentenceEmbedder, text: Text) -> str:
     """Share of probe problems whose nearest other problem is of the same skill."""
     hits: list[bool] = []
@@ -296,6 +309,9 @@ def main() -> None:
         if not text.answer:
             described[text.name]["nearest is same skill"] = recognition(worlds, embedder, text)
     print(table(described, "embedded text") + "\n", flush=True)
+    everything = {**sizes, **{f"{name} + wrong answer": rows for name, rows in answers.items()}, **texts}
+    everything.pop(TEXTS[1].name)  # stands among the rules with the wrong answer
+    print("\n".join(apart(everything, base, name) for name in ("AMI", "purity")) + "\n")
     orders = [(world, [*world.failed, *world.passed]) for world in worlds]
     cases = {
         "quickstart": [
