@@ -198,6 +198,34 @@ def apart(rows: Mapping[str, Sequence[Mapping[str, float]]], base: Sequence[Mapp
     return f"{name}, of {len(changes)} settings after Holm: better {better or 'none'}; worse {worse or 'none'}"
 
 
+def same_rule(
+    rows: Mapping[str, Sequence[Mapping[str, float]]], answers: Mapping[str, Sequence[Mapping[str, float]]]
+) -> str:
+    """What the wrong answer changes at each rule: mean differences of AMI, those beyond chance after Holm marked."""
+    changes = {
+        name: np.array([a["AMI"] - b["AMI"] for a, b in zip(answers[name], rows[name], strict=True)]) for name in rows
+    }
+    adjusted = holm([float(ttest_1samp(change, 0).pvalue) for change in changes.values()])
+    marks = zip(changes.items(), adjusted, strict=True)
+    return ", ".join(f"{name} {change.mean():+.3f}{' *' if p <= 0.05 else ''}" for (name, change), p in marks)
+
+
+def mixed_up(worlds: Sequence[World], embedder: SentenceEmbedder, top: int = 5) -> str:
+    """The pairs of skills that the default most often puts together: failures in a cluster that another skill leads."""
+    pairs: Counter[str] = Counter()
+    for world in worlds:
+        found = cluster(embedder.encode(world.texts(DEFAULT, world.failed)), ClusterRule(), world.seed)
+        groups: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        for number, skill in zip(found.labels.tolist(), world.truth, strict=True):
+            groups[number][skill] += 1
+        for group in groups.values():
+            ((leader, _),) = group.most_common(1)
+            pairs += Counter(
+                {" with ".join(sorted((leader, skill))): n for skill, n in group.items() if skill != leader}
+            )
+    return ", ".join(f"{pair} {n}" for pair, n in pairs.most_common(top))
+
+
 def recognition(worlds: Sequence[World], embedder: SentenceEmbedder, text: Text) -> str:
     """Share of probe problems whose nearest other problem is of the same skill."""
     hits: list[bool] = []
@@ -311,7 +339,9 @@ def main() -> None:
     print(table(described, "embedded text") + "\n", flush=True)
     everything = {**sizes, **{f"{name} + wrong answer": rows for name, rows in answers.items()}, **texts}
     everything.pop(TEXTS[1].name)  # stands among the rules with the wrong answer
-    print("\n".join(apart(everything, base, name) for name in ("AMI", "purity")) + "\n")
+    print("\n".join(apart(everything, base, name) for name in ("AMI", "purity", "shown", "ARI between seeds")) + "\n")
+    print(f"AMI, what the wrong answer changes at the same rule: {same_rule(sizes, answers)}")
+    print(f"most often in one cluster, over all seeds: {mixed_up(worlds, embedder)}\n", flush=True)
     orders = [(world, [*world.failed, *world.passed]) for world in worlds]
     cases = {
         "quickstart": [
