@@ -1,6 +1,7 @@
 """``remedial diagnose`` and what is said of clusters that do not stand out."""
 
 import json
+import os
 import random
 import subprocess
 from collections.abc import Callable
@@ -124,14 +125,15 @@ def test_clusters_of_a_run_say_it_too(cli: Cli, unbroken: dict[str, Any]) -> Non
 
 @pytest.mark.real
 def test_a_recorded_model_on_gsm8k(cli: Cli, shared: Path, tmp_path: Path) -> None:
-    """One of the four models with real embeddings: the file's flags, and the time of issue 5 (two minutes)."""
-    import time
+    """One of the four models with real embeddings: the file's flags, and two minutes of one core.
 
+    Processor seconds, not wall seconds: the latter are also those of whatever else the machine does.
+    """
     path = shared / "data" / "gsm8k" / "example_model_solutions.jsonl"
-    started = time.monotonic()
+    before = sum(os.times()[2:4])  # of finished children
     done = cli("diagnose", path, "--model", "175b_verification", "--json", "-q", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 120
+    assert sum(os.times()[2:4]) - before < 120
     found = json.loads(done.stdout)
     assert found["n"] == sum(found["outcomes"].values()) == 1319
     assert found["flags"]["compared"] == 1319
