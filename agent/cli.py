@@ -28,6 +28,7 @@ COMMANDS = {
     "view": ("agent.commands.view", "Serve that page on this machine, and review in it."),
     "clusters": ("agent.commands.clusters", "Failure clusters of a round, with their trend; `clusters show ID`: one."),
     "diff": ("agent.commands.clusters", "What changed between two rounds: problems and clusters."),
+    "diagnose": ("agent.commands.diagnose", "Cluster the failures of any model's recorded outputs; no student."),
     "show": ("agent.commands.view", "Any record of a run by its id: problem, attempt, cluster, draft, adapter."),
     "export": ("agent.commands.export", "Training data, adapter and cards for other tools; failures as a map."),
     "cache": ("agent.commands.cache", "What the request cache holds of each model; prune it."),

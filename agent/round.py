@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from agent.decide import decide, keep_always
@@ -132,6 +132,7 @@ def aim(state: LoopState, parts: Parts, step: StepRunner, index: int, engine: En
             Aim(weakness, tuple(failed[name] for name in weakness.problem_ids)) for weakness in reviewed.weaknesses
         ),
         losses={item.problem_id: item.loss for item in losses},
+        dropped=frozenset(failed_in(diagnosis)) - failed_in(reviewed),
     )
     return Aimed(diagnosis, tuple(strategy.aims(view, derive_seed(step.seed, step.stage, "aims"))), steering)
 
@@ -207,34 +208,44 @@ def gather(
         accepted += [draft for draft in drafts if draft.id in yes]
         batches += new_batches
         verdicts += new_verdicts
-    machine, verdicts = verdicts, parts.gate.verdicts(step.run, index, verdicts)
-    known = accepted
-    if verdicts != machine:
-        yes = {verdict.draft_id for verdict in verdicts if verdict.accepted is Accepted.YES}
-        refused_by_hand = {verdict.draft_id for verdict in verdicts if vetoed(verdict)}
-        drafts = [draft for batch in batches for draft in batch.drafts]
-        accepted = [draft for draft in drafts if draft.id in yes]
-        known = [draft for draft in drafts if draft.id in yes | refused_by_hand]
-    chosen = {verdict.draft_id for verdict in verdicts if by_hand(verdict)}
-    trained: list[Problem] = []
-    taken: Counter[str] = Counter()
-    for draft in sorted(accepted, key=lambda item: (item.id not in chosen, item.id)):
-        if taken[draft.weakness_id] < quota[draft.weakness_id]:
-            taken[draft.weakness_id] += 1
-            trained.append(draft.problem)
+    known, reviewed = accepted, parts.gate.verdicts(step.run, index, verdicts)
+    if reviewed != verdicts:
+        verdicts = reviewed
+        accepted, known = after_review([draft for batch in batches for draft in batch.drafts], verdicts)
+    first = {verdict.draft_id for verdict in verdicts if by_hand(verdict)}
     refused = Counter(verdict.reason for verdict in verdicts if verdict.accepted is not Accepted.YES)
     refused.update(f"reply:{refusal.reason}" for batch in batches for refusal in batch.refusals)
     return Harvest(
         drafted=sum(len(batch.drafts) + len(batch.refusals) for batch in batches),
         accepted=tuple(draft.problem for draft in accepted),
         known=tuple(draft.problem for draft in known),
-        trained=tuple(trained),
+        trained=within_quota(accepted, quota, first),
         refused=dict(sorted(refused.items())),
         cost=Cost(
             prompt_tokens=sum(batch.cost.prompt_tokens for batch in batches),
             completion_tokens=sum(batch.cost.completion_tokens for batch in batches),
         ),
     )
+
+
+def after_review(drafts: Sequence[Draft], verdicts: Sequence[Verdict]) -> tuple[list[Draft], list[Draft]]:
+    """The accepted drafts after a review, and those that may not be written again: vetoed ones are among them."""
+    pairs = list(zip(drafts, verdicts, strict=True))
+    accepted = [draft for draft, verdict in pairs if verdict.accepted is Accepted.YES]
+    return accepted, [draft for draft, verdict in pairs if verdict.accepted is Accepted.YES or vetoed(verdict)]
+
+
+def within_quota(
+    accepted: Sequence[Draft], quota: Mapping[str, int], first: Set[str] = frozenset()
+) -> tuple[Problem, ...]:
+    """What is trained: as many of each cluster as planned, by id; those a person chose (``first``) before others."""
+    trained: list[Problem] = []
+    taken: Counter[str] = Counter()
+    for draft in sorted(accepted, key=lambda item: (item.id not in first, item.id)):
+        if taken[draft.weakness_id] < quota[draft.weakness_id]:
+            taken[draft.weakness_id] += 1
+            trained.append(draft.problem)
+    return tuple(trained)
 
 
 def _writer(strategy: Strategy, parts: Parts, state: LoopState, batches: Sequence[DraftBatch]) -> Teacher:
@@ -246,6 +257,11 @@ def _writer(strategy: Strategy, parts: Parts, state: LoopState, batches: Sequenc
         assert parts.web is not None
         return parts.web
     return parts.teacher
+
+
+def failed_in(diagnosis: Diagnosis) -> set[str]:
+    """The failed problems in the clusters of a diagnosis."""
+    return {name for weakness in diagnosis.weaknesses for name in weakness.problem_ids}
 
 
 def failed_pairs(problems: Sequence[Problem], attempts: Sequence[Attempt]) -> Failed:

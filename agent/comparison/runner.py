@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import signal
 import sys
-import threading
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -29,6 +26,7 @@ from agent.preflight import before_spending
 from agent.progress import Progress
 from agent.wiring import check_parts, check_strategy
 from memory.errors import Interrupted, RemedialError, UsageError
+from memory.lifetime import end_with_parent
 from memory.store import CONFIG, MANIFEST, RunFolder, write_atomic
 
 PLAN = "comparison.json"
@@ -185,18 +183,12 @@ class _Stoppable(Progress):
 _worker: dict[str, Any] = {}
 
 
-def _start_worker(stop: Event, config: RunConfig, design: Design, folder: Path, quiet: bool, parent: int) -> None:
+def _start_worker(stop: Event, config: RunConfig, design: Design, folder: Path, quiet: bool) -> None:
     """Once in each worker: the data, and no life beyond the comparison's own process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with_parent()
     data = load_data(config)
     _worker.update(config=config, design=design, folder=folder, data=data, progress=_Stoppable(stop, quiet=quiet))
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _work(unit: Unit) -> str:
@@ -212,7 +204,7 @@ def _in_workers(
 ) -> None:
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    arguments = (stop, config, design, folder, progress.quiet or not sys.stderr.isatty(), os.getpid())
+    arguments = (stop, config, design, folder, progress.quiet or not sys.stderr.isatty())
     faults: list[BaseException] = []
     with ProcessPoolExecutor(workers, context, _start_worker, arguments) as pool:
         waiting: set[Future[str]] = {pool.submit(_work, unit) for unit in todo}

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from agent.export.gather import Row, Training, clean
 from eval.engines.chat import DEFAULT_CHAT_TEMPLATE, to_messages
 from training.anneal import AnnealConfig, parse_config
+
+if TYPE_CHECKING:
+    import jinja2
 
 Files = dict[str, str]
 
@@ -147,12 +151,16 @@ def end_token(found: Training) -> str:
 
 def plain_text(found: Training, item: Row) -> tuple[str, str]:
     """Prompt and completion as `eval.engines.chat` renders them for a student without a chat template."""
+    messages = to_messages(clean(item.problem.statement), found.config.student.system_prompt)
+    prompt = _default_template().render(messages=messages, add_generation_prompt=True, eos_token="")
+    return prompt, " " + clean(item.problem.solution or "")
+
+
+@cache
+def _default_template() -> jinja2.Template:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    template = ImmutableSandboxedEnvironment().from_string(DEFAULT_CHAT_TEMPLATE)
-    messages = to_messages(clean(item.problem.statement), found.config.student.system_prompt)
-    prompt = template.render(messages=messages, add_generation_prompt=True, eos_token="")
-    return prompt, " " + clean(item.problem.solution or "")
+    return ImmutableSandboxedEnvironment().from_string(DEFAULT_CHAT_TEMPLATE)
 
 
 def _chat(found: Training, item: Row) -> tuple[list[dict[str, str]], dict[str, str]]:

@@ -14,9 +14,11 @@ from agent.report.facts import RoundFacts, fails, find_cluster, first_failure, p
 from agent.report.lineage import diagnoses_of, threads
 from agent.report.reading import read_records
 from agent.report.terminal import one_line, plain_table, short
+from agent.review.state import decided
 from agent.triage import Triage
 from memory.errors import UsageError
 from memory.records import Accepted, Allocation, CheckOutcome, Draft, Problem, Verdict, Weakness
+from memory.reviews import Point
 from memory.store import RunFolder
 
 
@@ -57,6 +59,7 @@ def cluster_detail(run: RunFolder, cluster_id: str, round_index: int | None = No
         "parent": cluster.parent,
         "parent_failures": cluster.parent_failures,
         "note": cluster.note,
+        "review": _review(run, cluster),
         "misconception": misconceptions(run, facts.stage).get(cluster.id),
         "lineage": thread,
         "budget": sum(
@@ -66,6 +69,16 @@ def cluster_detail(run: RunFolder, cluster_id: str, round_index: int | None = No
         "written": _written(cluster, facts),
         "after": _after(cluster, facts, after),
     }  # fmt: skip
+
+
+def _review(run: RunFolder, cluster: Weakness) -> dict[str, Any] | None:
+    """What a person decided about the cluster before anything was written for it."""
+    record = decided(run, cluster.round, Point.DIAGNOSE)
+    own = next((item for item in record.decisions.clusters if item.id == cluster.id), None) if record else None
+    if record is None or own is None:
+        return None
+    decision = own.model_dump(mode="json", exclude={"schema_version", "id"}, exclude_none=True)
+    return {"author": record.author, "time": record.time, **decision}
 
 
 def _failed(name: str, facts: RoundFacts, after: RoundFacts, problems: dict[str, Problem]) -> dict[str, Any]:
@@ -170,6 +183,9 @@ def print_cluster(found: dict[str, Any], console: Console, limit: int = 10) -> N
         f"{found['high']:.0f}); {trend_text(found)}; budget {found['budget']}"
     )
     line(f"lineage: {one_line(found['lineage']['text'], 300)}")
+    if review := found["review"]:
+        changes = ", ".join(f"{key} {value}" for key, value in review.items() if key not in ("author", "time"))
+        line(f"reviewed by {one_line(review['author'], 80)} at {review['time']}: {one_line(changes, 600)}")
     for heading, text in (("teacher", found["misconception"]), ("note", found["note"])):
         if text:
             line(f"{heading}: {one_line(text, 600)}")

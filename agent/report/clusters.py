@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.text import Text
 from agent.report.drafts import misconceptions
 from agent.report.lineage import diagnoses_of, threads
 from agent.report.reading import read_records, rounds_of
+from agent.report.standing import Standing, standings
 from agent.report.terminal import plain_table, safe, short
 from memory.errors import UsageError
 from memory.records import Allocation, Attempt, Diagnosis, Outcome, Problem, Weakness
@@ -34,7 +36,7 @@ def clusters(run: RunFolder, round_index: int | None = None) -> dict[str, Any]:
     allocations = read_records(run, stage, "allocate", Allocation)
     share = {item.weakness_id: item.n for allocation in allocations for item in allocation.allotments}
     problems = {problem.id: problem for problem in read_records(run, "base", "data", Problem)}
-    wrong = _wrong_answers(read_records(run, stage, "probe", Attempt))
+    wrong = wrong_answers(read_records(run, stage, "probe", Attempt))
     said = misconceptions(run, stage)
     followed = threads([item for item in diagnoses_of(run) if item.round <= diagnosis.round])
     line = {name: thread["text"] for thread in followed for point in thread["rounds"] for name in point["ids"]}
@@ -48,17 +50,16 @@ def clusters(run: RunFolder, round_index: int | None = None) -> dict[str, Any]:
         "triage": diagnosis.triage,
         "gone": list(diagnosis.gone),
         "clusters": [
-            {
-                **_entry(item, share.get(item.id, 0), problems, wrong),
-                "misconception": said.get(item.id),
-                "lineage": line[item.id],
-            }
-            for item in ordered
+            {**entry, **_in_run(item, share), "misconception": said.get(item.id), "lineage": line[item.id]}
+            for item, entry in zip(
+                ordered, with_standings([cluster_entry(item, problems, wrong) for item in ordered]), strict=True
+            )
         ],
     }
 
 
-def _wrong_answers(attempts: list[Attempt]) -> dict[str, str | None]:
+def wrong_answers(attempts: Sequence[Attempt]) -> dict[str, str | None]:
+    """The answer read from the first failing sample of each failed problem, by problem id."""
     found: dict[str, str | None] = {}
     for attempt in sorted(attempts, key=lambda item: (item.problem_id, item.sample_index)):
         if attempt.outcome is not Outcome.CORRECT:
@@ -66,7 +67,10 @@ def _wrong_answers(attempts: list[Attempt]) -> dict[str, str | None]:
     return found
 
 
-def _entry(item: Weakness, budget: int, problems: dict[str, Problem], wrong: dict[str, str | None]) -> dict[str, Any]:
+def cluster_entry(
+    item: Weakness, problems: Mapping[str, Problem], wrong: Mapping[str, str | None], examples: int = EXAMPLES
+) -> dict[str, Any]:
+    """What every view says of a cluster, of a run or of recorded outputs; rates are in points."""
     return {
         "id": item.id,
         "label": item.label,
@@ -77,10 +81,7 @@ def _entry(item: Weakness, budget: int, problems: dict[str, Problem], wrong: dic
         "failure_rate": round(100 * item.failure_rate, 2),
         "low": round(100 * item.low, 2),
         "high": round(100 * item.high, 2),
-        "trend": item.trend.value,
-        "parent": item.parent,
-        "parent_failures": item.parent_failures,
-        "budget": budget,
+        "stability": item.stability,
         "examples": [
             {
                 "id": problem_id,
@@ -88,9 +89,31 @@ def _entry(item: Weakness, budget: int, problems: dict[str, Problem], wrong: dic
                 "answer": problems[problem_id].answer,
                 "student": wrong.get(problem_id),
             }
-            for problem_id in item.problem_ids[:EXAMPLES]
+            for problem_id in item.problem_ids[:examples]
             if problem_id in problems
         ],
+    }
+
+
+def with_standings(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries of all clusters of one diagnosis, each with ``standing``, ``p``, ``p_holm`` and ``remark``.
+
+    See `agent.report.standing`; order kept.
+    """
+    stands = standings([(entry["failures"], entry["n"]) for entry in entries])
+    return [
+        {**entry, "standing": found.standing.value, "p": found.p, "p_holm": found.p_holm, "remark": found.remark}
+        for entry, found in zip(entries, stands, strict=True)
+    ]
+
+
+def _in_run(item: Weakness, share: Mapping[str, int]) -> dict[str, Any]:
+    """What a cluster of a run has besides: its trend and its part of the budget."""
+    return {
+        "trend": item.trend.value,
+        "parent": item.parent,
+        "parent_failures": item.parent_failures,
+        "budget": share.get(item.id, 0),
     }
 
 
@@ -101,12 +124,31 @@ def trend_text(entry: dict[str, Any]) -> str:
     return f"{entry['parent_failures']} -> {entry['failures']} {entry['trend']}"
 
 
+#: The column ``stands out``.
+STANDS_OUT = {Standing.MORE: "yes", Standing.NOT_MORE: "no", Standing.TOO_SMALL: "too small", Standing.ALONE: "-"}
+
+
+def print_standings(entries: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """What ``stands out`` means, and the clusters that do not, in words."""
+    for standing, words in (
+        (
+            Standing.NOT_MORE,
+            "do not clearly fail more than the rest (Fisher's exact test, Holm over the clusters, 5 %)",
+        ),
+        (Standing.TOO_SMALL, "are too small to tell: not even all of theirs failed would stand out from the rest"),
+    ):
+        ids = [short(entry["id"]) for entry in entries if entry["standing"] == standing]
+        if ids:
+            named = ", ".join(ids[:8]) + (", ..." if len(ids) > 8 else "")
+            console.print(Text(f"{len(ids)} of {len(entries)} clusters {words}: {named}"), soft_wrap=True)
+
+
 def print_clusters(found: dict[str, Any], console: Console) -> None:
     """The table, then the first example of each cluster."""
     table = plain_table(f"{found['run']} round {found['round']}: {len(found['clusters'])} clusters")
     table.add_column("id", no_wrap=True)
     table.add_column("label")
-    for heading in ("failed", "of", "%", "95 %", "trend", "budget"):
+    for heading in ("failed", "of", "%", "95 %", "stands out", "trend", "budget"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in found["clusters"]:
         table.add_row(
@@ -116,10 +158,12 @@ def print_clusters(found: dict[str, Any], console: Console) -> None:
             str(entry["n"]),
             f"{entry['failure_rate']:.0f}",
             f"{entry['low']:.0f}-{entry['high']:.0f}",
+            STANDS_OUT[Standing(entry["standing"])],
             trend_text(entry),
             str(entry["budget"]),
         )
     console.print(table)
+    print_standings(found["clusters"], console)
     stability = "-" if found["stability"] is None else f"{found['stability']:.2f}"
     console.print(
         Text(f"k: {found['k_rule']}; stability over seeds {stability}; gone: {', '.join(found['gone']) or '-'}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from agent.report.drafts import verdicts
 from agent.report.trail import KINDS, Trail
 from agent.triage import Triage, triage
 from memory.records import (
@@ -224,8 +225,10 @@ class _Lineage:
     def _checks(self, stage: str, drafts: Iterable[Draft]) -> set[str]:
         """The verdicts; returns the problems of the accepted drafts."""
         problem = {draft.id: draft.problem.id for draft in drafts}
+        reviewed = {item.draft_id: item for item in verdicts(self.trail.run, stage)} if problem else {}
         accepted = set()
         for place, verdict in self.trail.holding(stage, "verify", Verdict, problem):
+            verdict = reviewed.get(verdict.draft_id, verdict)  # as a person left it
             self._add("checks", stage, place, verdict, reason=verdict.reason)
             if verdict.accepted is Accepted.YES:
                 accepted.add(problem[verdict.draft_id])

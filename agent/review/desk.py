@@ -11,9 +11,9 @@ from pathlib import Path
 from agent.review.files import check_file, read_yaml, write_yaml
 from agent.review.pending import Pending, pending
 from agent.review.state import decision_file, waiting
-from agent.review.submit import submit
+from agent.review.submit import submit, submit_to
 from memory.errors import UsageError
-from memory.reviews import ReviewRecord
+from memory.reviews import Decisions, ReviewRecord
 from memory.store import RunFolder
 
 
@@ -41,24 +41,40 @@ def submit_file(run_path: Path, path: Path, author: str) -> ReviewRecord:
         StoreError: a process is at work on the run, or its folder is damaged.
     """
     run = RunFolder(run_path)
-    asked = pending(run)
-    decisions = check_file(path, asked)
-    record = submit(run_path, decisions, author)
-    own = decision_file(run, decisions.round, decisions.point)
+    record = submit(run_path, check_file(path, pending(run)), author)
+    own = decision_file(run, record.decisions.round, record.decisions.point)
     if path.is_file() and own.is_file() and path.samefile(own):
-        own.replace(own.with_suffix(".applied.yaml"))
+        _put_aside(own)
     return record
 
 
-def apply_waiting(run_path: Path, author: str) -> ReviewRecord | None:
-    """Submit the file of the review a run waits for; None where there is no such review or no file.
+def check_waiting(run: RunFolder) -> tuple[Path, Decisions] | None:
+    """The file of the review a run waits for and its decisions; None where there is no such review or no file.
 
     Raises:
-        UsageError: see `submit_file`; nothing is changed, and the run still waits.
+        UsageError: the file is malformed, stale or asks for what cannot be; with its lines.
     """
-    run = RunFolder(run_path)
     found = waiting(run)
     if found is None:
         return None
     path = decision_file(run, found[0], found[1])
-    return submit_file(run_path, path, author) if path.is_file() else None
+    return (path, check_file(path, pending(run))) if path.is_file() else None
+
+
+def apply_waiting(run: RunFolder, author: str) -> ReviewRecord | None:
+    """Submit that file in a run folder whose lock is held by this process.
+
+    Raises:
+        UsageError: see `check_waiting`; nothing is changed, and the run still waits.
+    """
+    found = check_waiting(run)
+    if found is None:
+        return None
+    path, decisions = found
+    record = submit_to(run, decisions, author)
+    _put_aside(path)
+    return record
+
+
+def _put_aside(path: Path) -> None:
+    path.replace(path.with_suffix(".applied.yaml"))

@@ -90,7 +90,11 @@ def as_yaml(waiting: Pending) -> str:
 def _cluster_lines(item: ClusterView) -> Iterator[str]:
     rate = f"{100 * item.failure_rate:.0f} %, 95 % interval {100 * item.low:.0f} to {100 * item.high:.0f} %"
     before = "" if item.parent_failures is None else f"{item.parent_failures} -> {item.failures}, "
-    planned = "spent elsewhere by this strategy" if item.planned is None else f"{item.planned} examples planned"
+    planned = (
+        "its share is not known before the strategy chooses"
+        if item.planned is None
+        else f"{item.planned} examples planned"
+    )
     yield f"  # {item.failures} of {item.n} failed ({rate}); {before}{item.trend.value}; {planned}"
     if item.note:
         yield f"  # {comment(item.note, STATEMENT)}"

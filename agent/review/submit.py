@@ -36,23 +36,33 @@ def submit(run_path: Path, decisions: Decisions, author: str) -> ReviewRecord:
         UsageError: no run there, the decisions are stale or impossible (a line for each fault), or no author.
         StoreError: a process is at work on the run, or its folder is damaged.
     """
-    name = checked_author(author)
+    checked_author(author)
     open_run(run_path)
     with RunFolder(run_path) as run:
-        earlier = decided(run, decisions.round, decisions.point)
-        if earlier is not None:
-            raise UsageError(
-                f"review: round {decisions.round} after {decisions.point.value} was decided by {earlier.author} at "
-                f"{earlier.time}, which stands. Go on with: remedial resume {run_path}"
-            )
-        kept = checked(pending(run), decisions)
-        record = ReviewRecord.make(kept, datetime.now(UTC).isoformat(timespec="seconds"), name)
-        stage, step = stage_of(kept.round), step_of(kept.point)
-        run.begin(stage, step)
-        line = canonical_json(record.model_dump(mode="json"))
-        facts = {"seconds": 0.0, "records": 1}
-        run.commit(stage, step, inputs=kept.state, seed=0, lines=[line], facts=facts)
-        run.event("review.submitted", stage=stage, step=step, author=name)
+        return submit_to(run, decisions, author)
+
+
+def submit_to(run: RunFolder, decisions: Decisions, author: str) -> ReviewRecord:
+    """The same for a run folder whose lock is held by this process.
+
+    Raises:
+        UsageError: see `submit`.
+        StoreError: the run folder is damaged.
+    """
+    name = checked_author(author)
+    earlier = decided(run, decisions.round, decisions.point)
+    if earlier is not None:
+        raise UsageError(
+            f"review: round {decisions.round} after {decisions.point.value} was decided by {earlier.author} at "
+            f"{earlier.time}, which stands. Go on with: remedial resume {run.path}"
+        )
+    kept = checked(pending(run), decisions)
+    record = ReviewRecord.make(kept, datetime.now(UTC).isoformat(timespec="seconds"), name)
+    stage, step = stage_of(kept.round), step_of(kept.point)
+    run.begin(stage, step)
+    line = canonical_json(record.model_dump(mode="json"))
+    run.commit(stage, step, inputs=kept.state, seed=0, lines=[line], facts={"seconds": 0.0, "records": 1})
+    run.event("review.submitted", stage=stage, step=step, author=name)
     return record
 
 

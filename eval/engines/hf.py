@@ -8,6 +8,7 @@ grading. torch, transformers and peft are imported at the first `generate`.
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache, partial
@@ -245,7 +246,9 @@ def _merged(model: Any, adapter: Path) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft's use of a name transformers will drop
+            return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise EngineError(
             f"The adapter {adapter} cannot be loaded on this model: {error}\nIt must be a peft folder "

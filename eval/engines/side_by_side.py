@@ -7,7 +7,6 @@ do not depend on how many there are. Knows nothing of what is decoded.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from memory.errors import EngineError
+from memory.lifetime import end_with_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -64,7 +64,7 @@ def side_by_side(
 @lru_cache(maxsize=1)
 def _pool(helpers: int) -> ProcessPoolExecutor:
     """The helpers, kept until this process ends: starting one costs seconds of imports."""
-    return ProcessPoolExecutor(helpers, multiprocessing.get_context("spawn"), _end_with_parent)
+    return ProcessPoolExecutor(helpers, multiprocessing.get_context("spawn"), end_with_parent)
 
 
 def _submit(pool: ProcessPoolExecutor, there: Callable[[T], R], job: T) -> Future[R]:
@@ -76,15 +76,3 @@ def _submit(pool: ProcessPoolExecutor, there: Callable[[T], R], job: T) -> Futur
         return pool.submit(there, job)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    """A helper whose parent was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -36,11 +36,13 @@ class View:
         clusters: the clusters of failures, as diagnosed.
         losses: the student's mean loss on each probe problem's gold solution, nats per token; empty unless the
             strategy ``needs_losses``.
+        dropped: failed problems that are in none of ``clusters``, because a person dropped theirs.
     """
 
     problems: tuple[Problem, ...]
     clusters: tuple[Aim, ...]
     losses: Mapping[str, float] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
 
     @property
     def n_failed(self) -> int:

@@ -158,8 +158,10 @@ def test_killed_at_random_moments_with_workers(
     command = [sys.executable, "-m", "agent.cli", "compare", "-c", str(demo_config), *SMALL, "-o", str(folder)]
     for _ in range(4):
         process = subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (folder / "units").exists():
+            time.sleep(0.05)
         try:
-            process.communicate(timeout=rng.uniform(2.0, 6.0))
+            process.communicate(timeout=rng.uniform(0.0, 4.0))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

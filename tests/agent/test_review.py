@@ -150,7 +150,8 @@ def test_veto_and_accept_by_hand(demo_config: Path, at_drafts: Path, tmp_path: P
     for name, action in ((vetoed, "veto"), (chosen, "accept")):
         text = text.replace(f'id: "{name}"\n    action: keep', f'id: "{name}"\n    action: {action}')
     path.write_text(text, encoding="utf-8")
-    record = apply_waiting(folder, "Bea")
+    with RunFolder(folder) as run:
+        record = apply_waiting(run, "Bea")
     assert record is not None
     assert [item.action for item in record.decisions.drafts] == [
         {vetoed: "veto", chosen: "accept"}[name] for name in sorted((vetoed, chosen))

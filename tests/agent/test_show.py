@@ -129,9 +129,10 @@ def test_problems_without_text_say_why(run: RunFolder) -> None:
 
 def test_ids_in_a_model_s_text_are_no_records(run: RunFolder) -> None:
     trail = Trail(run)
+    said = 'see "d-ffffffffffffffff" and "d-ffffffffffffffff'
     attempt = Attempt.make(
-        problem_id="p-" + "1" * 16, student="s", sample_index=0, seed=0, text='see "d-ffffffffffffffff"', n_tokens=1,
-        finish=Finish.STOP, outcome=Outcome.WRONG,
+        problem_id="p-" + "1" * 16, student="s", sample_index=0, seed=0, text=said, n_tokens=1, finish=Finish.STOP,
+        outcome=Outcome.WRONG,
     )  # fmt: skip
     trail._lines["round-00", "probe"] = [canonical_json(attempt.model_dump(mode="json"))]
     assert trail.resolve(attempt.id[:8]) == attempt.id
