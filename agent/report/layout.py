@@ -39,11 +39,13 @@ class Layout:
 
     Attributes:
         places: (n, 2) within [0, 1], a row a text.
-        words: how it was made, in a sentence or two.
+        words: how it was made.
+        crowded: whether equal texts had to be spread around one place.
     """
 
     places: Places
     words: str
+    crowded: bool = False
 
 
 def run_embedder(run: RunFolder) -> tuple[Embedder, str]:
@@ -59,7 +61,7 @@ def run_embedder(run: RunFolder) -> tuple[Embedder, str]:
         return HashingEmbedder(), f"hashed words, since the run's embedding model cannot be used here ({reason})"
     if isinstance(embedder, HashingEmbedder):
         return embedder, "hashed words (diagnose.embedder: hashing)"
-    return embedder, f"embeddings of {Path(config.diagnose.model_name_or_path).name}"
+    return embedder, f"embeddings of {Path(config.diagnose.model_name_or_path.removeprefix(PACKAGE_PREFIX)).name}"
 
 
 def _local(config: RunConfig, cache_path: Path) -> Embedder:
@@ -102,8 +104,7 @@ def lay_out(
     rows = [row[text] for text in texts]
     names = names if names is not None else [str(at) for at in range(len(texts))]
     crowded = len(distinct) < len(set(zip(rows, names, strict=True)))
-    spread = "; failures with equal texts stand around one place" if crowded else ""
-    return Layout(_apart(_unit(places)[rows], rows, names), f"{how} of {source}{spread}")
+    return Layout(_apart(_unit(places)[rows], rows, names), f"{how} of {source}", crowded)
 
 
 def _apart(places: Places, rows: Sequence[int], names: Sequence[str]) -> Places:

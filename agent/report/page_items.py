@@ -111,7 +111,8 @@ def failures(
     columns["x"], columns["y"] = grid[:, 0].tolist(), grid[:, 1].tolist()
     what = "question and first wrong answer" if config.embed_wrong_answer else "question"
     masked = ", numbers and names masked" if config.mask else ""
-    return Failures(columns, heads, bodies, f"{layout.words} of the {what}{masked}.")
+    crowded = " Failures with equal texts stand around one place." if layout.crowded else ""
+    return Failures(columns, heads, bodies, f"{layout.words} of the {what}{masked}.{crowded}")
 
 
 def _diagnosis(run: RunFolder) -> DiagnoseConfig:

@@ -13,7 +13,7 @@ function summary() {
   const facts = [
     ['state', status.stop_reason ? `${status.state}: ${status.stop_reason.replaceAll('_', ' ')} (${line(status.stop_detail, 200)})` : status.state],
     ['rounds', `${done} decided, ${kept} kept`],
-    ['student', line(manifest.plan?.student ?? '-', 120)],
+    ['student', line(String(manifest.plan?.student ?? '-').replace(/^\/.*\/([^/]+\/[^/]+)$/, '$1'), 120)],
     ['teacher', line(manifest.plan?.teacher ?? '-', 120)],
     ['failures', rounds.length ? rounds.map((round) => count(items.round.reduce((n, own) => n + (own === round), 0))).join(' \u2192 ') : '-'],
     ['time', duration(status.seconds)],
