@@ -409,11 +409,13 @@ def test_an_interrupt_is_heard_while_nothing_comes_back(log: Path) -> None:
 
 
 CTRL_C = """
+import signal
 import sys
 from pathlib import Path
 from eval.engines.base import Sampling
 from eval.engines.openai_http import OpenAIEngine
 from memory.cache import RequestCache
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background has it ignored
 cache = RequestCache(Path(sys.argv[2]))
 engine = OpenAIEngine("teacher", [sys.argv[1]], cache=cache, run_id="run-1", max_concurrency=8)
 prompts = [[{"role": "user", "content": f"problem {number}"}] for number in range(500)]
