@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_NUM_THREADS ?= 1
+# How long a thread of torch spins before it sleeps. By default so long that, beside other work, two are slower than one.
+export GOMP_SPINCOUNT ?= 20000
 
 .PHONY: install vllm-env http-loop quickstart test test-fast test-real lint readme student data corpus teacher clean
 
@@ -29,7 +31,7 @@ http-loop: install vllm-env
 test: install lint test-fast test-real readme
 
 test-fast: install
-	$(BIN)/pytest -m "not real" -n 2
+	$(BIN)/pytest -m "not real" -n 2 --dist worksteal
 
 # vLLM's server on processors, for the tests that talk to a real one: an environment of its own, 3.5 GB.
 vllm-env:
