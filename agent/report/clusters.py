@@ -147,19 +147,21 @@ def print_clusters(found: dict[str, Any], console: Console) -> None:
     """The table, then the first example of each cluster."""
     table = plain_table(f"{found['run']} round {found['round']}: {len(found['clusters'])} clusters")
     table.add_column("id", no_wrap=True)
-    table.add_column("label")
-    for heading in ("failed", "of", "%", "95 %", "stands out", "trend", "budget"):
+    table.add_column("label", min_width=15)
+    for heading in ("failed / n", "% [95 %]"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("stands out", justify="right", max_width=6)
+    for heading in ("trend", "budget"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in found["clusters"]:
+        before = entry["parent_failures"]
         table.add_row(
             short(entry["id"]),
             Text(safe(entry["label"], 60)),
-            str(entry["failures"]),
-            str(entry["n"]),
-            f"{entry['failure_rate']:.0f}",
-            f"{entry['low']:.0f}-{entry['high']:.0f}",
+            f"{entry['failures']} / {entry['n']}",
+            f"{entry['failure_rate']:.0f} [{entry['low']:.0f}-{entry['high']:.0f}]",
             STANDS_OUT[Standing(entry["standing"])],
-            trend_text(entry),
+            str(entry["trend"]) if before is None else f"{before} -> {entry['failures']}",
             str(entry["budget"]),
         )
     console.print(table)
