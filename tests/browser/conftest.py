@@ -35,6 +35,18 @@ class Tab:
             time.sleep(0.05)
 
 
+def spot_of(tab: Tab, at: int) -> tuple[float, float]:
+    """Where on the screen a failure stands, by its columns."""
+    box = tab.page.locator("canvas").bounding_box()
+    index = tab.page.evaluate("JSON.parse(document.getElementById('index').textContent)")
+    x, y = index["items"]["x"][at] / index["grid"], 1 - index["items"]["y"][at] / index["grid"]
+    edge = 14
+    return (
+        box["x"] + edge + x * (box["width"] - 2 * edge),
+        box["y"] + edge + y * (box["height"] - 2 * edge),
+    )
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need: pip install playwright")

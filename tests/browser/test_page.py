@@ -12,7 +12,7 @@ from agent.report.reading import read_records
 from benchmarks.made_run import make_run
 from memory.records import Attempt, Diagnosis, Problem
 from memory.store import RunFolder
-from tests.browser.conftest import Tab
+from tests.browser.conftest import Tab, spot_of
 
 pytestmark = pytest.mark.real
 
@@ -24,18 +24,6 @@ def report(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     write_report(RunFolder(demo_run), path)
     return path
-
-
-def spot_of(tab: Tab, at: int) -> tuple[float, float]:
-    """Where on the screen a failure stands, by its columns."""
-    box = tab.page.locator("canvas").bounding_box()
-    index = tab.page.evaluate("JSON.parse(document.getElementById('index').textContent)")
-    x, y = index["items"]["x"][at] / index["grid"], 1 - index["items"]["y"][at] / index["grid"]
-    edge = 14
-    return (
-        box["x"] + edge + x * (box["width"] - 2 * edge),
-        box["y"] + edge + y * (box["height"] - 2 * edge),
-    )
 
 
 def test_a_point_is_clicked_and_read_from_disk_without_a_network(tab: Open, report: Path, demo_run: Path) -> None:

@@ -12,11 +12,11 @@ from agent.report.page import write_report
 from agent.report.reading import read_records
 from agent.report.serving import Server, Session
 from agent.review.pending import pending
-from memory.records import Allocation, Mixture
+from memory.records import Allocation, Diagnosis, Mixture
 from memory.reviews import ReviewRecord
 from memory.store import RunFolder
 from tests.agent.review_runs import go
-from tests.browser.conftest import Tab
+from tests.browser.conftest import Tab, spot_of
 
 pytestmark = pytest.mark.real
 
@@ -34,11 +34,24 @@ def serving(folder: Path) -> Iterator[Server]:
         thread.join(5)
 
 
+@pytest.fixture(params=["scripted parts", "a real student"])
+def world(request: pytest.FixtureRequest, demo_config: Path, root: Path) -> tuple[Path, tuple[str, ...]]:
+    """A config, and what makes one short round of it."""
+    if request.param == "scripted parts":
+        return demo_config, ("loop.max_rounds=1",)
+    quickstart = root / "examples" / "quickstart"
+    if not (quickstart / "student" / "model.safetensors").is_file():
+        pytest.skip("the quickstart student is not built; `make student` builds it")
+    limits = tuple(f"data.{split}.limit=60" for split in ("probe", "dev", "test"))
+    small = ("loop.max_rounds=1", "allocate.new_examples=40", "data.guard_size=60", "diagnose.stability_seeds=2")
+    return quickstart / "config.yaml", (*small, *limits)
+
+
 def test_what_is_decided_in_the_page_is_what_the_run_does(
-    tab: Callable[..., Tab], demo_config: Path, tmp_path: Path
+    tab: Callable[..., Tab], world: tuple[Path, tuple[str, ...]], tmp_path: Path
 ) -> None:
-    folder, one_round = tmp_path / "run", ("loop.max_rounds=1",)
-    assert go(demo_config, folder, "diagnose", "verify", overrides=one_round)
+    folder, (config, one_round) = tmp_path / "run", world
+    assert go(config, folder, "diagnose", "verify", overrides=one_round)
     run = RunFolder(folder)
     with serving(folder) as server:
         waits = pending(run)
@@ -55,7 +68,7 @@ def test_what_is_decided_in_the_page_is_what_the_run_does(
         shown.page.wait_for_selector("#review-said .good, #review-said .bad")
         assert "remedial resume" in shown.page.inner_text("#review-said")
 
-        assert go(demo_config, folder, "diagnose", "verify", overrides=one_round)
+        assert go(config, folder, "diagnose", "verify", overrides=one_round)
         (plan,) = read_records(run, "round-00", "allocate", Allocation)
         assert dropped.id not in {item.weakness_id for item in plan.allotments if item.n}
         waits = pending(run)
@@ -70,7 +83,7 @@ def test_what_is_decided_in_the_page_is_what_the_run_does(
         assert "remedial resume" in shown.page.inner_text("#review-said")
         assert {request.split("/")[2] for request in shown.requests} == {f"127.0.0.1:{server.server_port}"}
         assert shown.complaints == []
-    assert not go(demo_config, folder, overrides=one_round)
+    assert not go(config, folder, overrides=one_round)
     records = [read_records(run, "round-00", step, ReviewRecord)[0] for step in ("review-diagnose", "review-verify")]
     assert [record.author for record in records] == ["Ada", "Ada"]
     assert [item.action for item in records[1].decisions.drafts] == ["veto"]
@@ -89,6 +102,17 @@ def test_what_is_decided_in_the_page_is_what_the_run_does(
         "vetoed",
     ):
         assert words in reviews
+    told.page.locator("canvas").scroll_into_view_if_needed()
+    told.page.mouse.click(*spot_of(told, 0))
+    told.page.wait_for_selector("#item-body h4")
+    diagnosis = read_records(run, "round-00", "diagnose", Diagnosis)[0]
+    kept = diagnosis.weaknesses[-1]
+    assert told.page.inner_text("#item-title code") in {
+        name for item in diagnosis.weaknesses for name in item.problem_ids
+    }
+    told.page.click(f'#clusters [data-cluster="{kept.id}"]')
+    assert told.page.inner_text("#tally").split()[0] == str(kept.failures)
+    assert told.requests == [(tmp_path / "report.html").as_uri()]
     assert told.complaints == []
 
 
