@@ -18,6 +18,7 @@ pytestmark = pytest.mark.real
 SMALL = (
     "--limit", "60", "--set", "allocate.new_examples=40", "--set", "data.guard_size=60", "--set", "loop.max_rounds=2",
     "--set", "loop.patience=2", "--set", "anneal.save_steps=4", "--set", "diagnose.stability_seeds=2",
+    "--set", "anneal.num_threads=1",  # two crawl beside other tests
 )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def world(request: pytest.FixtureRequest, demo_config: Path, root: Path) -> tupl
         pytest.skip("the quickstart student is not built; `make student` builds it")
     limits = tuple(f"data.{split}.limit=60" for split in ("probe", "dev", "test"))
     small = ("loop.max_rounds=1", "allocate.new_examples=40", "data.guard_size=60", "diagnose.stability_seeds=2")
-    return quickstart / "config.yaml", (*small, *limits)
+    return quickstart / "config.yaml", (*small, "anneal.num_threads=1", *limits)
 
 
 def test_what_is_decided_in_the_page_is_what_the_run_does(
