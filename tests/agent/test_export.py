@@ -265,7 +265,7 @@ def test_other_tools_load_what_a_real_run_exports(cli: Cli, root: Path, tmp_path
     if not (student / "model.safetensors").is_file():
         pytest.skip("the quickstart student is not built; `make student` builds it")
     settings = ("allocate.new_examples=20", "data.guard_size=40", "loop.max_rounds=1", "decide.keep=always",
-                "diagnose.embedder=hashing")  # fmt: skip
+                "diagnose.embedder=hashing", "anneal.num_threads=1")  # fmt: skip
     small = ("--limit", "40", *(word for setting in settings for word in ("--set", setting)))
     done = cli("run", "-c", root / "examples/quickstart/config.yaml", "-o", tmp_path / "run", "--json", "-q", *small)
     assert done.returncode == 0, done.stderr
