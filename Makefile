@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 # How long a thread of torch spins before it sleeps. By default so long that, beside other work, two are slower than one.
 export GOMP_SPINCOUNT ?= 20000
 
-.PHONY: install vllm-env http-loop quickstart test test-fast test-real real-servers real-others lint readme student data corpus teacher clean
+.PHONY: install vllm-env http-loop quickstart test test-fast test-real lint readme student data corpus teacher clean
 
 install: $(STAMP)
 
@@ -28,7 +28,7 @@ quickstart: install
 http-loop: install vllm-env
 	$(BIN)/python examples/http_loop/run.py
 
-# The servers' environment is downloaded beside the fast tests, and the tests of the servers run beside the other real ones.
+# The servers' environment is downloaded beside the fast tests.
 test: install lint
 	$(MAKE) --no-print-directory -j2 test-fast vllm-env
 	$(MAKE) --no-print-directory test-real readme
@@ -41,13 +41,7 @@ vllm-env:
 	$(PYTHON) tests/servers/install_vllm.py
 
 test-real: install vllm-env
-	$(MAKE) --no-print-directory -j2 real-servers real-others
-
-real-servers:
-	$(BIN)/pytest -m real --durations=10 tests/servers
-
-real-others:
-	$(BIN)/pytest -m real --durations=10 --ignore=tests/servers
+	$(BIN)/pytest -m real --durations=10
 
 lint: install
 	$(BIN)/ruff check .
