@@ -6,6 +6,7 @@ do not depend on how many there are. Knows nothing of what is decoded.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import signal
 import threading
@@ -65,6 +66,9 @@ def side_by_side(
 def _pool(helpers: int) -> ProcessPoolExecutor:
     """The helpers, kept until this process ends: starting one costs seconds of imports."""
     return ProcessPoolExecutor(helpers, multiprocessing.get_context("spawn"), end_with_parent)
+
+
+atexit.register(_pool.cache_clear)  # while the modules that a pool's end needs are still there
 
 
 def _submit(pool: ProcessPoolExecutor, there: Callable[[T], R], job: T) -> Future[R]:
