@@ -70,3 +70,12 @@ def _agree_on_another(failing: Sequence[Attempt]) -> bool:
 def counts(found: Mapping[str, Triage]) -> dict[str, int]:
     """How many failed problems are of each kind, all kinds named; sums to the number of failed problems."""
     return {kind.value: sum(1 for got in found.values() if got is kind) for kind in Triage if kind is not Triage.PASSED}
+
+
+def wrong_answers(attempts: Sequence[Attempt]) -> dict[str, str | None]:
+    """The answer read from the first failing sample of each failed problem, by problem id."""
+    found: dict[str, str | None] = {}
+    for attempt in sorted(attempts, key=lambda item: (item.problem_id, item.sample_index)):
+        if attempt.outcome is not Outcome.CORRECT:
+            found.setdefault(attempt.problem_id, attempt.extracted)
+    return found

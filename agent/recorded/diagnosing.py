@@ -16,7 +16,8 @@ from agent.recorded.base import Asked, Output, Recording
 from agent.recorded.fields import shown
 from agent.recorded.grading import Graded, grade, restrict
 from agent.recorded.table import choose_models, read_recording
-from agent.report.clusters import cluster_entry, with_standings, wrong_answers
+from agent.report.clusters import cluster_entry, with_standings
+from agent.triage import wrong_answers
 from eval.grading import Grader
 from memory.embedding import Embedder, HashingEmbedder, SentenceEmbedder
 from memory.errors import ConfigError

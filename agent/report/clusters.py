@@ -13,8 +13,9 @@ from agent.report.lineage import diagnoses_of, threads
 from agent.report.reading import read_records, rounds_of
 from agent.report.standing import Standing, standings
 from agent.report.terminal import plain_table, safe, short
+from agent.triage import wrong_answers
 from memory.errors import UsageError
-from memory.records import Allocation, Attempt, Diagnosis, Outcome, Problem, Weakness
+from memory.records import Allocation, Attempt, Diagnosis, Problem, Weakness
 from memory.store import RunFolder
 
 EXAMPLES = 3
@@ -56,15 +57,6 @@ def clusters(run: RunFolder, round_index: int | None = None) -> dict[str, Any]:
             )
         ],
     }
-
-
-def wrong_answers(attempts: Sequence[Attempt]) -> dict[str, str | None]:
-    """The answer read from the first failing sample of each failed problem, by problem id."""
-    found: dict[str, str | None] = {}
-    for attempt in sorted(attempts, key=lambda item: (item.problem_id, item.sample_index)):
-        if attempt.outcome is not Outcome.CORRECT:
-            found.setdefault(attempt.problem_id, attempt.extracted)
-    return found
 
 
 def cluster_entry(

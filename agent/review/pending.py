@@ -13,6 +13,7 @@ from agent.report.reading import read_records
 from agent.review.overrule import copies_measured, objection
 from agent.review.revise import revise_diagnosis
 from agent.review.state import decided, stage_of, waiting, waves
+from agent.triage import wrong_answers
 from memory.ids import derive_seed
 from memory.records import (
     Accepted,
@@ -20,7 +21,6 @@ from memory.records import (
     Check,
     Diagnosis,
     DraftBatch,
-    Outcome,
     Problem,
     Record,
     Trend,
@@ -137,7 +137,7 @@ def _clusters(run: RunFolder, index: int, config: RunConfig) -> tuple[ClusterVie
     stage = stage_of(index)
     (diagnosis,) = read_records(run, stage, "diagnose", Diagnosis)
     problems = {problem.id: problem for problem in read_records(run, "base", "data", Problem)}
-    wrong = _wrong(read_records(run, stage, "probe", Attempt))
+    wrong = wrong_answers(read_records(run, stage, "probe", Attempt))
     planned = planned_budget(diagnosis.weaknesses, config)
     shared = set(ClusterView.model_fields) & set(Weakness.model_fields)
     return tuple(
@@ -157,14 +157,6 @@ def _clusters(run: RunFolder, index: int, config: RunConfig) -> tuple[ClusterVie
         )
         for item in diagnosis.weaknesses
     )
-
-
-def _wrong(attempts: Sequence[Attempt]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for attempt in sorted(attempts, key=lambda item: (item.problem_id, item.sample_index)):
-        if attempt.outcome is not Outcome.CORRECT:
-            found.setdefault(attempt.problem_id, attempt.extracted)
-    return found
 
 
 def planned_budget(

@@ -1,6 +1,8 @@
 """Runs of the scripted demo in this process, paused where a test wants to look."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from agent import demo
 from agent.config import load_config
 from agent.progress import Progress
 from agent.report.reading import read_records
+from agent.report.serving import Server, Session
 from agent.review.pending import Pending, pending
 from agent.session import start
 from memory.errors import Paused
@@ -57,3 +60,17 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(demo, "demo_teacher", listening)
     return asked
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """The page of a run, served until the end of the block."""
+    server = Server(Session(folder), 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

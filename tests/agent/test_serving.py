@@ -2,19 +2,18 @@
 
 import http.client
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.report.serving import MAX_BODY, Server, Session
+from agent.report.serving import MAX_BODY, Server
 from agent.review.pending import pending
 from agent.review.state import decided
 from memory.reviews import Point
 from memory.store import RunFolder
-from tests.agent.review_runs import go
+from tests.agent.review_runs import go, serving
 
 
 @pytest.fixture
@@ -22,15 +21,8 @@ def served(demo_config: Path, tmp_path: Path) -> Iterator[Server]:
     """A demo run that waits after its first diagnosis, served."""
     folder = tmp_path / "run"
     assert go(demo_config, folder, "diagnose")
-    server = Server(Session(folder), 0)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(folder) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
 
 
 def ask(server: Server, method: str, name: str, body: bytes | None = None, **headers: str) -> tuple[int, str, Any]:

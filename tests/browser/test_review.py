@@ -1,8 +1,6 @@
 """The review in the page: a cluster and a draft are dropped in the browser, and the run goes on without them."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,28 +8,14 @@ import pytest
 from agent.report.drafts import batches
 from agent.report.page import write_report
 from agent.report.reading import read_records
-from agent.report.serving import Server, Session
 from agent.review.pending import pending
 from memory.records import Allocation, Diagnosis, Mixture
 from memory.reviews import ReviewRecord
 from memory.store import RunFolder
-from tests.agent.review_runs import go
+from tests.agent.review_runs import go, serving
 from tests.browser.conftest import Tab, spot_of
 
 pytestmark = pytest.mark.real
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    server = Server(Session(folder), 0)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
 
 
 @pytest.fixture(params=["scripted parts", "a real student"])
